@@ -131,11 +131,7 @@ pub struct Error {
 
 impl Error {
     /// An error of `kind` while doing `operation` (a verb phrase such as `open export of vm-42`).
-    pub fn new(
-        kind: ErrorKind,
-        operation: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Error {
             kind,
             operation: operation.into(),
@@ -199,7 +195,14 @@ impl Error {
     #[must_use]
     pub fn context(self, operation: impl Into<Cow<'static, str>>) -> Self {
         let Error { kind, operation: inner, message, retry, advice, source } = self;
-        Error { kind, operation: operation.into(), message: format!("{inner}: {message}"), retry, advice, source }
+        Error {
+            kind,
+            operation: operation.into(),
+            message: format!("{inner}: {message}"),
+            retry,
+            advice,
+            source,
+        }
     }
 
     /// What a caller can do about it.

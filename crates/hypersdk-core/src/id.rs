@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {text:?}: use 1 to {max} of the characters A-Z a-z 0-9 . _ - and start with a letter or digit")]
+#[error(
+    "{what} {text:?}: use 1 to {max} of the characters A-Z a-z 0-9 . _ - and start with a letter or digit"
+)]
 pub struct InvalidId {
     what: &'static str,
     text: String,
@@ -117,9 +119,7 @@ impl fmt::Display for VmId {
 }
 
 /// A position in the event log. Positions rise and are never used twice.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub i64);
 

@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod error;
+mod event;
+mod id;
+mod job;
+mod progress;
+mod provider;
+mod vm;
+
+pub use error::{Error, ErrorKind, Result, RetryHint};
+pub use event::{Event, EventKind, EventLog};
+pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
+pub use job::{
+    CancelOutcome, Claim, Failure, IllegalTransition, Job, JobContext, JobCounts, JobPage, JobQuery, JobSpec,
+    JobStatus, JobStore, LogLevel, LogLine, NewJob, Outcome, OutcomeFile, Owner, PackageFormat, RunProgress,
+    Runner, Settled, Transition, VerifyMode,
+};
+pub use progress::{Phase, Progress};
+pub use provider::{
+    ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
+    NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt, ProviderFactory, ProviderRegistry,
+    SourceFile,
+};
+pub use vm::{InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};

@@ -220,7 +220,11 @@ impl VmFilter {
         let folder_fits = self.folder.as_deref().is_none_or(|folder| {
             let folder = folder.trim_matches('/');
             folder.is_empty()
-                || vm.path.trim_start_matches('/').strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+                || vm
+                    .path
+                    .trim_start_matches('/')
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
         });
         name_fits && folder_fits && self.power.is_none_or(|power| vm.power == power)
     }

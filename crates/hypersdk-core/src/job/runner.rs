@@ -1,0 +1,132 @@
+//! The port to whatever does a job's work.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{JobSpec, LogLevel};
+use crate::error::Result;
+use crate::id::JobId;
+use crate::progress::Progress;
+
+/// Does the work of one job.
+#[async_trait]
+pub trait Runner: fmt::Debug + Send + Sync + 'static {
+    /// Runs the job to its end.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the manager tries again if the error is retryable. When `context.cancel` fires,
+    /// returns within a second with an error of kind `Cancelled`, everything at the source released.
+    async fn run(&self, spec: &JobSpec, context: JobContext) -> Result<Outcome>;
+}
+
+/// What a running job may use.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// The job.
+    pub id: JobId,
+    /// Which start this is, from 1.
+    pub attempt: u32,
+    /// Fires when the job is to stop.
+    pub cancel: CancellationToken,
+    /// Where to say how far it is.
+    pub progress: RunProgress,
+    log: mpsc::UnboundedSender<(LogLevel, String)>,
+}
+
+impl JobContext {
+    /// A context, with the receiving end of its log lines.
+    pub fn new(
+        id: JobId,
+        attempt: u32,
+        cancel: CancellationToken,
+    ) -> (Self, mpsc::UnboundedReceiver<(LogLevel, String)>) {
+        let (log, lines) = mpsc::unbounded_channel();
+        (JobContext { id, attempt, cancel, progress: RunProgress::new(), log }, lines)
+    }
+
+    /// Writes a line into the job's log, and into the program's.
+    pub fn log(&self, level: LogLevel, line: impl Into<String>) {
+        let line = line.into();
+        match level {
+            LogLevel::Info => tracing::info!(job = %self.id, "{line}"),
+            LogLevel::Warning => tracing::warn!(job = %self.id, "{line}"),
+            LogLevel::Error => tracing::error!(job = %self.id, "{line}"),
+        }
+        // A manager that has gone no longer keeps lines; the program's log has them.
+        let _ = self.log.send((level, line));
+    }
+}
+
+/// The writing end of a job's progress: a latest value that anybody may watch.
+#[derive(Debug, Clone)]
+pub struct RunProgress {
+    sender: Arc<watch::Sender<Progress>>,
+    highest: Arc<Mutex<f64>>,
+}
+
+impl RunProgress {
+    fn new() -> Self {
+        RunProgress { sender: Arc::new(watch::Sender::default()), highest: Arc::default() }
+    }
+
+    /// Changes the value. The fraction is kept within 0 to 1 and never falls.
+    pub fn update(&self, change: impl FnOnce(&mut Progress)) {
+        self.sender.send_modify(|progress| {
+            change(progress);
+            let mut highest = self.highest.lock().expect("no holder of this lock panics");
+            *highest = highest.max(progress.fraction.clamp(0.0, 1.0));
+            progress.fraction = *highest;
+        });
+    }
+
+    /// The value now.
+    pub fn now(&self) -> Progress {
+        self.sender.borrow().clone()
+    }
+
+    /// Follows the value.
+    pub fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.sender.subscribe()
+    }
+}
+
+/// What a completed job made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The VM's name.
+    pub vm_name: String,
+    /// The directory the package is in.
+    pub output_dir: String,
+    /// The package's main file: the OVA, or the descriptor of an OVF directory.
+    pub ovf_path: String,
+    /// Every file of the package.
+    pub files: Vec<OutcomeFile>,
+    /// Bytes of the package on storage.
+    pub total_size: u64,
+    /// Seconds from start to end.
+    pub duration_seconds: f64,
+    /// SHA-256 of the manifest, lower-case hexadecimal: one value that stands for the whole package.
+    pub checksum: String,
+    /// Warnings worth a look.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// One file of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeFile {
+    /// Its name in the package.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// The source attested the same bytes.
+    #[serde(default)]
+    pub attested: bool,
+}

@@ -1,0 +1,136 @@
+//! What a job is to do, as it is kept.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::ProviderName;
+use crate::provider::ExportOptions;
+use crate::vm::VmSelector;
+
+/// What a job is to do. Rows written by any earlier version keep being readable: every field but the first
+/// two has a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The VM; never a glob, which becomes one job a VM when it is submitted.
+    pub vm: VmSelector,
+    /// The absolute directory the package goes into.
+    pub output_dir: PathBuf,
+    /// A name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The provider instance; the default one if absent.
+    #[serde(default)]
+    pub provider: Option<ProviderName>,
+    /// The base name of the package's files; the VM's name if absent.
+    #[serde(default)]
+    pub package_name: Option<String>,
+    /// What to write.
+    #[serde(default)]
+    pub format: PackageFormat,
+    /// Deflate the disks' grains anew.
+    #[serde(default)]
+    pub compress: bool,
+    /// How hard to deflate, 0 to 9.
+    #[serde(default = "default_level")]
+    pub compression_level: u8,
+    /// Leave no OVF directory beside an OVA.
+    #[serde(default = "yes")]
+    pub cleanup_ovf: bool,
+    /// How the finished package is checked.
+    #[serde(default)]
+    pub verify: VerifyMode,
+    /// Keep what a failed attempt wrote, under its `.partial` name.
+    #[serde(default)]
+    pub keep_partial: bool,
+    /// Replace a package of the same name.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// Higher goes first.
+    #[serde(default)]
+    pub priority: i32,
+    /// How to treat the VM.
+    #[serde(default)]
+    pub options: ExportOptions,
+    /// The submitter's own data, kept and shown.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+impl JobSpec {
+    /// An OVA export with every option at its default.
+    pub fn new(vm: VmSelector, output_dir: impl Into<PathBuf>) -> Self {
+        JobSpec {
+            vm,
+            output_dir: output_dir.into(),
+            name: None,
+            provider: None,
+            package_name: None,
+            format: PackageFormat::default(),
+            compress: false,
+            compression_level: default_level(),
+            cleanup_ovf: true,
+            verify: VerifyMode::default(),
+            keep_partial: false,
+            overwrite: false,
+            priority: 0,
+            options: ExportOptions::default(),
+            metadata: Map::new(),
+        }
+    }
+}
+
+fn default_level() -> u8 {
+    6
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The form of a package.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageFormat {
+    /// A directory of files with a descriptor and a manifest.
+    Ovf,
+    /// One tar file of the same.
+    #[default]
+    Ova,
+}
+
+impl PackageFormat {
+    /// Every format.
+    pub const ALL: [PackageFormat; 2] = [PackageFormat::Ovf, PackageFormat::Ova];
+
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PackageFormat::Ovf => "ovf",
+            PackageFormat::Ova => "ova",
+        }
+    }
+}
+
+/// How a finished package is checked before its job may say completed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyMode {
+    /// Everything is checked as it passes, and the finished structure is read back.
+    #[default]
+    Structure,
+    /// In addition every byte is read again and every grain inflated.
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_the_first_version_is_still_read() {
+        let spec: JobSpec = serde_json::from_str(r#"{"vm":"/DC0/vm/a","output_dir":"/srv"}"#).unwrap();
+        assert_eq!(spec, JobSpec::new("/DC0/vm/a".parse().unwrap(), "/srv"));
+    }
+}
