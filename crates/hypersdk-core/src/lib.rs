@@ -1,5 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    //! Fakes and conformance suites, for tests of whatever implements or uses a port.
+    pub use crate::provider::conformance::provider as provider_conformance;
+    pub use crate::provider::fake::{DescriptorMaker, FakeFile, FakeLedger, FakeProvider, StreamFault};
+}
+
 mod error;
 mod event;
 mod id;
@@ -20,6 +27,6 @@ pub use progress::{Phase, Progress};
 pub use provider::{
     ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
     NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt, ProviderFactory, ProviderRegistry,
-    SourceFile,
+    SourceFile, layers,
 };
 pub use vm::{InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};

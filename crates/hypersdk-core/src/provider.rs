@@ -1,7 +1,17 @@
 //! The port every source of VMs implements, and what an export looks like from outside.
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod conformance;
 mod export;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fake;
+mod layer;
 mod registry;
+
+pub mod layers {
+    #![doc = include_str!("provider/layer.md")]
+    pub use super::layer::{Backoff, limit, retry, timeout, traced};
+}
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +37,7 @@ use crate::vm::{VmFilter, VmSelector, VmSummary};
 /// - Every call has a deadline of its own and returns a typed error that says whether a retry helps.
 /// - Dropping a returned [`ExportSession`] releases everything it held at the source.
 ///
-/// The trait has no default methods, so that a layer cannot forget one; conveniences live in
+/// The trait has no default methods, so that a [layer](layers) cannot forget one; conveniences live in
 /// [`ProviderExt`].
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {

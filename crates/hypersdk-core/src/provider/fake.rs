@@ -1,0 +1,293 @@
+//! A provider in memory, with knobs for what can go wrong.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::{
+    ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
+    PackagedFile, Provider, SourceFile,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::VmId;
+use crate::vm::{PowerState, VmFilter, VmSelector, VmSummary};
+
+/// Makes the descriptor of a fake export.
+pub type DescriptorMaker = fn(&str, &[PackagedFile]) -> String;
+
+/// What goes wrong with one reading of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFault {
+    /// The stream fails after this many bytes.
+    Cut(usize),
+    /// The stream ends, without an error, after this many bytes.
+    EndEarly(usize),
+    /// The byte at this offset is inverted.
+    Flip(usize),
+    /// Nothing more comes after this many bytes.
+    Stall(usize),
+}
+
+/// A file of a fake VM.
+#[derive(Debug, Clone)]
+pub struct FakeFile {
+    /// What the source says of it.
+    pub meta: SourceFile,
+    /// What it holds.
+    pub content: Bytes,
+}
+
+impl FakeFile {
+    /// A file of this kind and content. A disk's `capacity_bytes` must match its content.
+    pub fn new(name: &str, kind: FileKind, capacity_bytes: Option<u64>, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        FakeFile {
+            meta: SourceFile {
+                key: format!("/fake/{name}"),
+                name: name.to_owned(),
+                kind,
+                capacity_bytes,
+                size_bytes: (kind != FileKind::Disk).then_some(content.len() as u64),
+                estimate_bytes: Some(content.len() as u64),
+            },
+            content,
+        }
+    }
+}
+
+/// How often each thing happened.
+#[derive(Debug, Default)]
+pub struct FakeLedger {
+    /// Exports opened.
+    pub opened: AtomicU32,
+    /// Exports completed.
+    pub completed: AtomicU32,
+    /// Exports aborted, by call or by drop.
+    pub aborted: AtomicU32,
+    /// Streams opened.
+    pub streams: AtomicU32,
+}
+
+impl FakeLedger {
+    /// `(opened, completed, aborted)`.
+    pub fn exports(&self) -> (u32, u32, u32) {
+        let read = |counter: &AtomicU32| counter.load(Ordering::SeqCst);
+        (read(&self.opened), read(&self.completed), read(&self.aborted))
+    }
+}
+
+/// A provider in memory.
+#[derive(Debug, Clone)]
+pub struct FakeProvider {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    vms: Mutex<Vec<(VmSummary, Vec<FakeFile>)>>,
+    stream_faults: Mutex<HashMap<String, Vec<StreamFault>>>,
+    call_faults: Mutex<Vec<Error>>,
+    descriptor: DescriptorMaker,
+    chunk: usize,
+    ledger: Arc<FakeLedger>,
+}
+
+impl FakeProvider {
+    /// A provider without VMs whose descriptors come from `descriptor`.
+    pub fn new(descriptor: DescriptorMaker) -> Self {
+        FakeProvider {
+            shared: Arc::new(Shared {
+                vms: Mutex::default(),
+                stream_faults: Mutex::default(),
+                call_faults: Mutex::default(),
+                descriptor,
+                chunk: 10_007,
+                ledger: Arc::default(),
+            }),
+        }
+    }
+
+    /// Adds a stopped VM at an inventory path.
+    pub fn add_vm(&self, path: &str, files: Vec<FakeFile>) -> VmId {
+        let mut vms = self.shared.vms.lock().expect("no holder panics");
+        let id = VmId::new(format!("fake-{}", vms.len() + 1));
+        let disks = files.iter().filter(|file| file.meta.kind == FileKind::Disk).count();
+        let summary = VmSummary {
+            id: id.clone(),
+            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            path: path.to_owned(),
+            power: PowerState::Off,
+            instance_uuid: Some(uuid::Uuid::new_v4().to_string()),
+            guest_os: Some("otherGuest64".to_owned()),
+            host: Some("fakehost".to_owned()),
+            cpus: Some(1),
+            memory_bytes: Some(1 << 30),
+            disks: u32::try_from(disks).ok(),
+            storage_used_bytes: Some(files.iter().map(|file| file.content.len() as u64).sum()),
+            changed_at: None,
+        };
+        vms.push((summary, files));
+        id
+    }
+
+    /// The next readings of the file called `name` go wrong in this way, one fault a reading.
+    pub fn fault_stream(&self, name: &str, faults: impl IntoIterator<Item = StreamFault>) {
+        let mut map = self.shared.stream_faults.lock().expect("no holder panics");
+        map.entry(name.to_owned()).or_default().extend(faults);
+    }
+
+    /// The next calls of `find` or `open_export` fail with these errors, first one first.
+    pub fn fault_calls(&self, errors: impl IntoIterator<Item = Error>) {
+        self.shared.call_faults.lock().expect("no holder panics").extend(errors);
+    }
+
+    /// How often each thing happened.
+    pub fn ledger(&self) -> &FakeLedger {
+        &self.shared.ledger
+    }
+
+    fn next_fault(&self) -> Result<()> {
+        let mut faults = self.shared.call_faults.lock().expect("no holder panics");
+        if faults.is_empty() { Ok(()) } else { Err(faults.remove(0)) }
+    }
+
+    fn snapshot(&self) -> Vec<VmSummary> {
+        self.shared.vms.lock().expect("no holder panics").iter().map(|(vm, _)| vm.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("fake")
+    }
+
+    fn list(&self, filter: VmFilter) -> BoxStream<'static, Result<VmSummary>> {
+        stream::iter(self.snapshot().into_iter().filter(move |vm| filter.matches(vm)).map(Ok)).boxed()
+    }
+
+    async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
+        self.next_fault()?;
+        Ok(self.snapshot().into_iter().filter(|vm| selector.matches(vm)).collect())
+    }
+
+    async fn open_export(&self, vm: &VmId, _options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
+        self.next_fault()?;
+        let (summary, files) = self
+            .shared
+            .vms
+            .lock()
+            .expect("no holder panics")
+            .iter()
+            .find(|(summary, _)| summary.id == *vm)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "open export", format!("there is no VM {vm}")))?;
+        self.shared.ledger.opened.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(FakeSession {
+            shared: Arc::clone(&self.shared),
+            source: ExportSource {
+                vm: summary.id,
+                vm_name: summary.name,
+                instance_uuid: summary.instance_uuid,
+                host: summary.host,
+                snapshot: None,
+            },
+            metas: files.iter().map(|file| file.meta.clone()).collect(),
+            files,
+            ended: false,
+        }))
+    }
+
+    async fn close(&self) {}
+}
+
+#[derive(Debug)]
+struct FakeSession {
+    shared: Arc<Shared>,
+    source: ExportSource,
+    files: Vec<FakeFile>,
+    metas: Vec<SourceFile>,
+    ended: bool,
+}
+
+impl Drop for FakeSession {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.ledger.aborted.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[async_trait]
+impl ExportSession for FakeSession {
+    fn source(&self) -> &ExportSource {
+        &self.source
+    }
+
+    fn files(&self) -> &[SourceFile] {
+        &self.metas
+    }
+
+    async fn open(&self, file: &SourceFile) -> Result<ByteStream> {
+        let found = self
+            .files
+            .iter()
+            .find(|candidate| candidate.meta.key == file.key)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "open file", file.key.clone()))?;
+        self.shared.ledger.streams.fetch_add(1, Ordering::SeqCst);
+        let fault = {
+            let mut map = self.shared.stream_faults.lock().expect("no holder panics");
+            map.get_mut(&file.name).filter(|faults| !faults.is_empty()).map(|faults| faults.remove(0))
+        };
+        Ok(faulty(found.content.clone(), fault, self.shared.chunk))
+    }
+
+    fn report_progress(&self, _percent: u8) {}
+
+    async fn host_digests(&self) -> Result<Vec<HostDigest>> {
+        Ok(Vec::new())
+    }
+
+    async fn descriptor(&self, name: &str, files: &[PackagedFile]) -> Result<Descriptor> {
+        Ok(Descriptor { ovf: (self.shared.descriptor)(name, files), warnings: Vec::new() })
+    }
+
+    async fn complete(mut self: Box<Self>) -> Result<()> {
+        self.ended = true;
+        self.shared.ledger.completed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>, _reason: &str, _patience: Duration) {}
+}
+
+fn faulty(content: Bytes, fault: Option<StreamFault>, chunk: usize) -> ByteStream {
+    let content = match fault {
+        Some(StreamFault::Flip(at)) => {
+            let mut bytes = content.to_vec();
+            bytes[at] ^= 0xff;
+            Bytes::from(bytes)
+        }
+        Some(StreamFault::Cut(at) | StreamFault::EndEarly(at) | StreamFault::Stall(at)) => {
+            content.slice(..at.min(content.len()))
+        }
+        None => content,
+    };
+    let pieces: Vec<Result<Bytes>> = (0..content.len())
+        .step_by(chunk)
+        .map(|at| Ok(content.slice(at..(at + chunk).min(content.len()))))
+        .collect();
+    let body = stream::iter(pieces);
+    match fault {
+        Some(StreamFault::Cut(_)) => body
+            .chain(stream::iter([Err(Error::new(ErrorKind::Unavailable, "read stream", "connection reset"))]))
+            .boxed(),
+        Some(StreamFault::Stall(_)) => body.chain(stream::pending()).boxed(),
+        _ => body.boxed(),
+    }
+}
