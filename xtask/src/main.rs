@@ -1,1 +1,53 @@
-fn main() {}
+//! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures.
+
+mod peers;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Chores of the HyperSDK workspace")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the tests need (Debian packages, a Python environment), then run every test.
+    Test {
+        /// Passed on to `cargo test`.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Only install what the tests need.
+    Peers,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().chore {
+        Chore::Test { rest } => test(&rest),
+        Chore::Peers => peers::install().map(drop),
+    }
+}
+
+fn test(rest: &[String]) -> Result<()> {
+    let python = peers::install()?;
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("HYPERSDK_PYTHON", python);
+    run(&mut command)
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}

@@ -20,7 +20,7 @@ pub type ProviderFactory = fn(&Value) -> Result<Arc<dyn Provider>>;
 /// # use hypersdk_core::{ProviderRegistry, Error, ErrorKind};
 /// let mut registry = ProviderRegistry::new();
 /// registry.register("vsphere", |_config| Err(Error::new(ErrorKind::Unsupported, "build", "no network")));
-/// let error = registry.open("x".parse().unwrap(), "proxmox", &serde_json::json!({})).unwrap_err();
+/// let error = registry.open("x".parse().unwrap(), "kubevirt", &serde_json::json!({})).unwrap_err();
 /// assert!(error.to_string().contains("vsphere"), "the known types are named: {error}");
 /// ```
 #[derive(Default, Clone)]
@@ -112,7 +112,7 @@ impl ProviderRegistry {
                         if known.is_empty() { "none" } else { &known }
                     ),
                 )
-                .with_advice("set vcenter_url, or name one of providers: in the configuration"))
+                .with_advice("name one of the configured providers"))
             }
         }
     }

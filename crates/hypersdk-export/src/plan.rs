@@ -1,0 +1,221 @@
+//! What an export will write and where, decided before the first byte moves.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use hypersdk_core::{Error, ErrorKind, FileKind, JobId, PackageFormat, Result, SourceFile};
+
+/// The longest package name; with a file's own name it still fits a tar header's 100 bytes.
+const NAME_MAX: usize = 60;
+
+/// Where a package goes: its final name, and the names it is built under.
+///
+/// Everything unfinished ends in `.partial` and carries the job's id, so that a later attempt of the same job
+/// finds and removes what an earlier one left, and nothing else.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) directory: PathBuf,
+    pub(crate) name: String,
+    pub(crate) format: PackageFormat,
+    job: JobId,
+}
+
+impl Target {
+    pub(crate) fn new(directory: PathBuf, name: String, format: PackageFormat, job: JobId) -> Self {
+        Target { directory, name, format, job }
+    }
+
+    /// The finished package: an OVA file or the directory of an OVF package.
+    pub(crate) fn package(&self) -> PathBuf {
+        match self.format {
+            PackageFormat::Ova => self.directory.join(format!("{}.ova", self.name)),
+            PackageFormat::Ovf => self.ovf_directory(),
+        }
+    }
+
+    pub(crate) fn ovf_directory(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
+
+    pub(crate) fn receipt(&self) -> PathBuf {
+        self.directory.join(format!("{}.receipt.json", self.name))
+    }
+
+    pub(crate) fn partial_package(&self) -> PathBuf {
+        match self.format {
+            PackageFormat::Ova => self.partial("ova"),
+            PackageFormat::Ovf => self.partial_ovf_directory(),
+        }
+    }
+
+    pub(crate) fn partial_ovf_directory(&self) -> PathBuf {
+        self.partial("ovf")
+    }
+
+    pub(crate) fn partial_receipt(&self) -> PathBuf {
+        self.partial("receipt")
+    }
+
+    /// Where the `index`th file waits until the archive is ready for it.
+    pub(crate) fn spool(&self, index: usize) -> PathBuf {
+        self.partial(&format!("spool-{index}"))
+    }
+
+    fn partial(&self, what: &str) -> PathBuf {
+        self.directory.join(format!("{}.{what}.{}.partial", self.name, self.job))
+    }
+
+    /// Removes whatever this job left unfinished in the directory, under any package name.
+    pub(crate) fn remove_partials(&self) -> Result<()> {
+        let ending = format!(".{}.partial", self.job);
+        let read = |error| Error::io(format!("read directory {}", self.directory.display()), error);
+        for entry in std::fs::read_dir(&self.directory).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(&ending)) {
+                let path = entry.path();
+                let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    std::fs::remove_dir_all(&path)
+                } else {
+                    std::fs::remove_file(&path)
+                };
+                removed.map_err(|error| Error::io(format!("remove {}", path.display()), error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A source file and its place in the package.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedFile {
+    pub(crate) source: SourceFile,
+    pub(crate) name: String,
+    /// Its share of the work, in bytes of disk or file.
+    pub(crate) weight: u64,
+}
+
+/// Names every file for the package, in the source's order.
+pub(crate) fn plan_files(package: &str, files: &[SourceFile]) -> Result<Vec<PlannedFile>> {
+    if !files.iter().any(|file| file.kind == FileKind::Disk) {
+        return Err(Error::new(ErrorKind::Unsupported, "plan the package", "the source offers no disk")
+            .with_advice("a VM without disks has nothing to export; check the VM's hardware"));
+    }
+    let mut taken = HashSet::new();
+    let mut planned = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let mut name = format!("{package}-{}", portable_name(&file.name, 36));
+        if !taken.insert(name.clone()) {
+            name = format!("{package}-{index}-{}", portable_name(&file.name, 32));
+            taken.insert(name.clone());
+        }
+        let weight = file.capacity_bytes.or(file.size_bytes).or(file.estimate_bytes).unwrap_or(1).max(1);
+        planned.push(PlannedFile { source: file.clone(), name, weight });
+    }
+    Ok(planned)
+}
+
+/// The package's name: what was asked for, or the VM's name in portable characters.
+pub(crate) fn package_name(asked: Option<&str>, vm_name: &str) -> String {
+    portable_name(asked.unwrap_or(vm_name), NAME_MAX)
+}
+
+/// `text` in the characters every file system and tar reader agrees on.
+fn portable_name(text: &str, max: usize) -> String {
+    let name: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+        .take(max)
+        .collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "vm".to_owned() } else { name.to_owned() }
+}
+
+/// Refuses an output directory that is missing, is no directory, or cannot be written to.
+pub(crate) fn check_directory(directory: &Path) -> Result<()> {
+    let operation = || format!("check output_dir {}", directory.display());
+    let metadata = std::fs::metadata(directory).map_err(|error| {
+        Error::io(operation(), error).with_advice("create the directory, or name one that exists")
+    })?;
+    if !metadata.is_dir() {
+        return Err(Error::new(ErrorKind::Invalid, operation(), "it is not a directory"));
+    }
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
+        Error::io(operation(), error.into()).with_advice("give the daemon's user the right to write there")
+    })
+}
+
+/// Refuses to begin what cannot fit. Sources that give no estimate are let through.
+pub(crate) fn check_space(directory: &Path, files: &[PlannedFile]) -> Result<()> {
+    let needed: u64 = files.iter().filter_map(|file| file.source.size_bytes.or(file.source.estimate_bytes)).sum();
+    let stat = rustix::fs::statvfs(directory)
+        .map_err(|error| Error::io(format!("read free space of {}", directory.display()), error.into()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if needed > free {
+        return Err(Error::new(
+            ErrorKind::NoSpace,
+            format!("check output_dir {}", directory.display()),
+            format!("the export may need {needed} bytes and {free} are free"),
+        )
+        .with_advice("free some space, or choose another output_dir"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(name: &str) -> SourceFile {
+        SourceFile {
+            key: name.to_owned(),
+            name: name.to_owned(),
+            kind: FileKind::Disk,
+            capacity_bytes: Some(1 << 20),
+            size_bytes: None,
+            estimate_bytes: Some(1 << 20),
+        }
+    }
+
+    #[test]
+    fn names_are_portable_unique_and_fit_a_tar_header() {
+        let package = package_name(None, "Büro/../Server 01 (prod) with a very long name that goes on and on and on");
+        let long = "x".repeat(80);
+        let files = plan_files(&package, &[disk("disk-0.vmdk"), disk("disk-0.vmdk"), disk(&long)]).unwrap();
+        let names: HashSet<_> = files.iter().map(|file| file.name.clone()).collect();
+        assert_eq!(names.len(), 3);
+        for name in names {
+            assert!(name.len() <= 100 && name.is_ascii() && !name.contains(['/', ' ']), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_directory_or_hide() {
+        assert_eq!(package_name(Some("../../etc/passwd"), "x"), "_.._etc_passwd");
+        assert_eq!(package_name(Some(".."), "x"), "vm");
+        assert_eq!(package_name(None, ""), "vm");
+    }
+
+    #[test]
+    fn only_this_jobs_leftovers_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = |job: &str| {
+            Target::new(dir.path().to_owned(), "web".into(), PackageFormat::Ova, job.parse().unwrap())
+        };
+        std::fs::write(target("a").partial_package(), "x").unwrap();
+        std::fs::create_dir(target("a").partial_ovf_directory()).unwrap();
+        std::fs::write(target("b").partial_package(), "x").unwrap();
+        target("a").remove_partials().unwrap();
+        assert!(!target("a").partial_package().exists() && !target("a").partial_ovf_directory().exists());
+        assert!(target("b").partial_package().exists());
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_before_it_begins() {
+        let mut file = disk("disk-0.vmdk");
+        file.estimate_bytes = Some(u64::MAX / 4);
+        let files = plan_files("web", &[file]).unwrap();
+        let error = check_space(Path::new("/"), &files).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        assert!(error.advice().is_some());
+    }
+}
