@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use runner::{JobContext, Outcome, OutcomeFile, RunProgress, Runner};
-pub use spec::{JobSpec, PackageFormat, VerifyMode};
+pub use spec::{JobSpec, ManifestDigest, PackageFormat, VerifyMode};
 pub use state::{IllegalTransition, JobStatus, Transition};
 pub use store::{
     CancelOutcome, Claim, JobCounts, JobPage, JobQuery, JobStore, LogLevel, LogLine, NewJob, Owner, Settled,

@@ -20,8 +20,8 @@ pub use event::{Event, EventKind, EventLog};
 pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
 pub use job::{
     CancelOutcome, Claim, Failure, IllegalTransition, Job, JobContext, JobCounts, JobPage, JobQuery, JobSpec,
-    JobStatus, JobStore, LogLevel, LogLine, NewJob, Outcome, OutcomeFile, Owner, PackageFormat, RunProgress,
-    Runner, Settled, Transition, VerifyMode,
+    JobStatus, JobStore, LogLevel, LogLine, ManifestDigest, NewJob, Outcome, OutcomeFile, Owner,
+    PackageFormat, RunProgress, Runner, Settled, Transition, VerifyMode,
 };
 pub use progress::{Phase, Progress};
 pub use provider::{

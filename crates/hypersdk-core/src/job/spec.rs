@@ -38,6 +38,9 @@ pub struct JobSpec {
     /// Leave no OVF directory beside an OVA.
     #[serde(default = "yes")]
     pub cleanup_ovf: bool,
+    /// The manifest's digests.
+    #[serde(default)]
+    pub manifest_digest: ManifestDigest,
     /// How the finished package is checked.
     #[serde(default)]
     pub verify: VerifyMode,
@@ -71,6 +74,7 @@ impl JobSpec {
             compress: false,
             compression_level: default_level(),
             cleanup_ovf: true,
+            manifest_digest: ManifestDigest::default(),
             verify: VerifyMode::default(),
             keep_partial: false,
             overwrite: false,
@@ -111,6 +115,19 @@ impl PackageFormat {
             PackageFormat::Ova => "ova",
         }
     }
+}
+
+/// The algorithm of a manifest's digests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestDigest {
+    /// For importers older than vSphere 6.5; newer ones may refuse it.
+    Sha1,
+    /// What every current importer takes.
+    #[default]
+    Sha256,
+    /// Not taken by every importer.
+    Sha512,
 }
 
 /// How a finished package is checked before its job may say completed.
