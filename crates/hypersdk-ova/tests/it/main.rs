@@ -1,0 +1,5 @@
+//! What the crate writes is read by other people's tools, and the other way round.
+
+mod disk;
+mod tool;
+mod vmdk;
