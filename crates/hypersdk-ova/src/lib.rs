@@ -2,5 +2,7 @@
 
 pub mod digest;
 pub mod manifest;
+pub mod ova;
+pub mod package;
 pub mod tar;
 pub mod vmdk;

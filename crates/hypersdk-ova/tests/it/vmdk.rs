@@ -130,7 +130,8 @@ fn every_truncation_is_seen() {
     // With the directory up front nothing is lost with the zeros behind the last grain.
     let theirs_end = theirs.iter().rposition(|&byte| byte != 0).unwrap() + 1;
     for (stream, end) in [(&ours, ours.len()), (&theirs, theirs_end)] {
-        let near_boundary = |length: &usize| length % 512 < 20 || length % 512 > 500 || length % 97 == 0;
+        let near_boundary =
+            |length: &usize| length % 512 < 20 || length % 512 > 500 || length.is_multiple_of(97);
         for length in (0..end).filter(near_boundary) {
             let error = inspect(&stream[..length]).unwrap_err();
             assert!(error.is_truncation(), "at {length} of {}: {error}", stream.len());
