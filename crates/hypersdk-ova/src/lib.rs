@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod manifest;
 pub mod ova;
+pub mod ovf;
 pub mod package;
 pub mod tar;
 pub mod vmdk;
