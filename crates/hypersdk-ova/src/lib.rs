@@ -1,1 +1,9 @@
 #![doc = include_str!("../README.md")]
+
+pub mod digest;
+pub mod manifest;
+pub mod ova;
+pub mod ovf;
+pub mod package;
+pub mod tar;
+pub mod vmdk;

@@ -1,0 +1,10 @@
+//! OVF descriptors: read, from any producer, and written for sources that have none.
+//!
+//! Reference: DMTF DSP0243, *Open Virtualization Format Specification* 1.1.
+
+mod capacity;
+mod read;
+mod write;
+
+pub use read::{MAX_DESCRIPTOR_BYTES, OvfDescriptor, OvfDisk, OvfError, OvfFile};
+pub use write::{Envelope, EnvelopeDisk, EnvelopeFile};
