@@ -6,4 +6,5 @@ pub mod ova;
 pub mod ovf;
 pub mod package;
 pub mod tar;
+pub mod verify;
 pub mod vmdk;

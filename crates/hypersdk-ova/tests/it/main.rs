@@ -2,5 +2,7 @@
 
 mod disk;
 mod ova;
+mod package;
 mod tool;
+mod verify;
 mod vmdk;
