@@ -17,19 +17,23 @@
 mod codec;
 mod descriptor;
 mod error;
+mod grain;
 mod header;
 mod inspect;
 mod marker;
 mod read;
+mod summary;
 mod tables;
 mod writer;
 
 pub use codec::{CompressionLevel, GrainDecoder, GrainEncoder, is_zero};
 pub use descriptor::DiskDescriptor;
 pub use error::VmdkError;
+pub use grain::{Grain, GrainSink, NoSink};
 pub use header::Layout;
-pub use inspect::{DiskSummary, Grain, GrainSink, NoSink, StreamInspector, StreamProgress};
+pub use inspect::StreamInspector;
 pub use read::{DiskReader, inflate_stream};
+pub use summary::{DiskSummary, StreamProgress};
 pub use writer::{DiskOptions, StreamWriter};
 
 /// The unit of every offset inside a VMDK, in bytes.

@@ -98,7 +98,9 @@ impl Envelope {
     }
 
     fn virtual_system(&self, xml: &mut String) {
-        let (name, cpus, memory) = (escape(self.name.as_str()), self.cpus, self.memory_mib);
+        // XML 1.0 cannot hold control characters, however they are escaped.
+        let name: String = self.name.chars().filter(|letter| !letter.is_control()).collect();
+        let (name, cpus, memory) = (escape(name), self.cpus, self.memory_mib);
         put(
             xml,
             format_args!(
@@ -199,7 +201,7 @@ mod tests {
             populated_bytes: 65_536,
         };
         Envelope {
-            name: "web <&> \"01\"".into(),
+            name: "web <&> \u{1}\"01\"".into(),
             cpus: 2,
             memory_mib: 4096,
             disks: (1..=disks).map(disk).collect(),

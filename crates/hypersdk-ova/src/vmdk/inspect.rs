@@ -1,94 +1,10 @@
 use super::descriptor::DiskDescriptor;
+use super::grain::{Grain, GrainSink, NoSink};
 use super::header::{Layout, SparseHeader, TABLE_SECTORS, u32_at};
 use super::marker::{self, Marker};
+use super::summary::{DiskSummary, StreamProgress};
 use super::tables::TableCheck;
 use super::{SECTOR_BYTES, VmdkError};
-
-/// One compressed grain as it passes.
-#[derive(Debug, Clone, Copy)]
-pub struct Grain<'a> {
-    /// Its first sector on the disk.
-    pub lba: u64,
-    /// Where its marker begins in the stream, in bytes.
-    pub offset: u64,
-    /// How many bytes of the disk it covers: a whole grain, or less at the end of the disk.
-    pub disk_bytes: usize,
-    /// The size of a whole grain in bytes.
-    pub grain_bytes: usize,
-    /// The zlib member.
-    pub payload: &'a [u8],
-}
-
-impl Grain<'_> {
-    /// The error that says what is wrong with this grain.
-    #[must_use]
-    pub fn refuse(&self, reason: impl Into<String>) -> VmdkError {
-        VmdkError::Grain { offset: self.offset, lba: self.lba, reason: reason.into() }
-    }
-}
-
-/// Takes the compressed grains an inspector meets, in the order of the stream.
-pub trait GrainSink {
-    /// Whether this sink looks at grains at all: if not, payloads are never gathered.
-    const WANTS_GRAINS: bool = true;
-
-    /// Takes one grain.
-    ///
-    /// # Errors
-    /// An error stops the inspection and is what `push` returns.
-    fn grain(&mut self, grain: Grain<'_>) -> Result<(), VmdkError>;
-}
-
-/// The sink of an inspection that only looks at the structure.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoSink;
-
-impl GrainSink for NoSink {
-    const WANTS_GRAINS: bool = false;
-
-    fn grain(&mut self, _: Grain<'_>) -> Result<(), VmdkError> {
-        Ok(())
-    }
-}
-
-impl<F: FnMut(Grain<'_>) -> Result<(), VmdkError>> GrainSink for F {
-    fn grain(&mut self, grain: Grain<'_>) -> Result<(), VmdkError> {
-        self(grain)
-    }
-}
-
-/// How far along the disk a stream has come. Grains arrive by rising place on the disk, so this
-/// is true progress though the length of a thin disk's stream is not known beforehand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StreamProgress {
-    /// The end of the furthest grain seen, in bytes of the disk.
-    pub position_bytes: u64,
-    /// The disk's size in bytes; 0 until the header has passed.
-    pub capacity_bytes: u64,
-}
-
-/// What a complete stream turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskSummary {
-    /// The header's version, 1 to 3.
-    pub version: u32,
-    /// Where the grain directory was.
-    pub layout: Layout,
-    /// The disk's size in bytes.
-    pub capacity_bytes: u64,
-    /// The size of a grain in bytes.
-    pub grain_bytes: u64,
-    /// How many grains were present.
-    pub grains: u64,
-    /// How many bytes of the disk these cover.
-    pub populated_bytes: u64,
-    /// How many bytes they take compressed.
-    pub compressed_bytes: u64,
-    /// The length of the stream in bytes.
-    pub stream_bytes: u64,
-    /// The embedded descriptor.
-    pub descriptor: DiskDescriptor,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -468,10 +384,12 @@ impl<S: GrainSink> StreamInspector<S> {
     fn begin_metadata(&mut self, kind: u32, sectors: u64) -> Result<(), VmdkError> {
         let header = self.header.expect("markers follow the header");
         let refuse = |reason: String| Err(VmdkError::Marker { offset: self.offset - SECTOR_BYTES, reason });
+        let directory = header.directory_sectors();
         let (name, wanted) = match kind {
             marker::END_OF_STREAM => ("end-of-stream", 0),
             marker::GRAIN_TABLE => ("grain table", TABLE_SECTORS),
-            marker::GRAIN_DIRECTORY => ("grain directory", header.directory_sectors()),
+            // Longer than it need be is no harm.
+            marker::GRAIN_DIRECTORY => ("grain directory", sectors.clamp(directory, directory + 2048)),
             marker::FOOTER => ("footer", 1),
             // Not in the technical note; how much follows is not bound to anything else.
             marker::PROGRESS if sectors <= 2048 => ("progress", sectors),

@@ -1,9 +1,11 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use super::codec::GrainDecoder;
+use super::grain::Grain;
 use super::header::{ENTRIES_PER_TABLE, Layout, SparseHeader, TABLE_SECTORS, u32_at};
-use super::inspect::{DiskSummary, Grain, StreamInspector};
+use super::inspect::StreamInspector;
 use super::marker::{self, GRAIN_HEADER_BYTES, Marker};
+use super::summary::DiskSummary;
 use super::{SECTOR_BYTES, VmdkError};
 
 /// Reads a whole stream, checks its structure, inflates every grain and hands each to `visit`
