@@ -117,7 +117,12 @@ fn the_core_names_no_vendor() {
                 let code = line.split("//").next().unwrap_or_default().to_lowercase();
                 let in_example = code.contains("register(") || code.contains("capabilities::new(");
                 for vendor in ["vmware", "esxi", "vcenter", "proxmox"] {
-                    assert!(in_example || !code.contains(vendor), "{}:{}: {line}", path.display(), number + 1);
+                    assert!(
+                        in_example || !code.contains(vendor),
+                        "{}:{}: {line}",
+                        path.display(),
+                        number + 1
+                    );
                 }
             }
         }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use hypersdk_core::{
-    ByteStream, Error, ErrorKind, ExportSession, FileKind, HostDigest, JobContext, LogLevel, Result, RetryHint,
+    ByteStream, Error, ErrorKind, ExportSession, FileKind, HostDigest, JobContext, LogLevel, Result,
+    RetryHint,
 };
-use hypersdk_ova::digest::{DigestAlgorithm, Digester};
+use hypersdk_ova::digest::{Digest, DigestAlgorithm, Digester};
 use hypersdk_ova::vmdk::{DiskSummary, StreamInspector};
 use tokio::sync::mpsc;
 
@@ -34,8 +35,10 @@ const BATCHES: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
     pub(crate) size_bytes: u64,
-    /// Lower-case hexadecimal.
-    pub(crate) sha256: String,
+    /// SHA-256, for the source to attest and the outcome to show.
+    pub(crate) sha256: Digest,
+    /// What the manifest says of it; the same digest unless another algorithm was chosen.
+    pub(crate) manifest_digest: Digest,
     pub(crate) disk: Option<DiskSummary>,
     /// The source attested the same SHA-256.
     pub(crate) attested: bool,
@@ -47,13 +50,16 @@ pub(crate) async fn fetch<O: Output>(
     file: &PlannedFile,
     meter: Arc<FileMeter>,
     mut output: O,
+    manifest: DigestAlgorithm,
     context: &JobContext,
 ) -> Result<(O, Fetched)> {
     let operation = || format!("fetch {}", file.source.name);
     let mut pause = PAUSE;
     for attempt in 1.. {
-        let (returned, outcome) = attempt_once(session, file, Arc::clone(&meter), output, context).await;
-        output = returned.ok_or_else(|| Error::new(ErrorKind::Internal, operation(), "the writing thread died"))?;
+        let (returned, outcome) =
+            attempt_once(session, file, Arc::clone(&meter), output, manifest, context).await;
+        output = returned
+            .ok_or_else(|| Error::new(ErrorKind::Internal, operation(), "the writing thread died"))?;
         let error = match outcome {
             Ok(fetched) => {
                 meter.finish();
@@ -96,6 +102,7 @@ async fn attempt_once<O: Output>(
     file: &PlannedFile,
     meter: Arc<FileMeter>,
     output: O,
+    manifest: DigestAlgorithm,
     context: &JobContext,
 ) -> (Option<O>, Result<Fetched>) {
     let opened = tokio::select! {
@@ -107,8 +114,12 @@ async fn attempt_once<O: Output>(
         Err(error) => return (Some(output), Err(error)),
     };
     let (sender, batches) = mpsc::channel(BATCHES);
-    let kind = file.source.kind;
-    let receiver = tokio::task::spawn_blocking(move || receive(batches, kind, &meter, output));
+    let witnesses = Witnesses::new(file.source.kind, manifest);
+    let receiver = tokio::task::spawn_blocking(move || {
+        let mut output = output;
+        let received = receive(batches, witnesses, &meter, &mut output);
+        (output, received)
+    });
     let pumped = tokio::select! {
         pumped = pump(stream, sender) => pumped,
         () = context.cancel.cancelled() => Err(Error::cancelled("read stream")),
@@ -167,38 +178,63 @@ async fn pump(mut stream: ByteStream, sender: mpsc::Sender<Vec<Bytes>>) -> Resul
     Ok(Pumped::StreamEnded)
 }
 
+/// What a file's bytes are told to on their way, beside the output.
+struct Witnesses {
+    inspector: Option<StreamInspector>,
+    sha256: Digester,
+    other: Option<Digester>,
+    size_bytes: u64,
+}
+
+impl Witnesses {
+    fn new(kind: FileKind, manifest: DigestAlgorithm) -> Self {
+        Witnesses {
+            inspector: (kind == FileKind::Disk).then(StreamInspector::new),
+            sha256: Digester::new(DigestAlgorithm::Sha256),
+            other: (manifest != DigestAlgorithm::Sha256).then(|| Digester::new(manifest)),
+            size_bytes: 0,
+        }
+    }
+
+    fn see(&mut self, piece: &[u8]) -> Result<()> {
+        if let Some(inspector) = &mut self.inspector {
+            inspector.push(piece).map_err(corrupt)?;
+        }
+        self.sha256.update(piece);
+        if let Some(other) = &mut self.other {
+            other.update(piece);
+        }
+        self.size_bytes += piece.len() as u64;
+        Ok(())
+    }
+
+    fn position(&self) -> u64 {
+        self.inspector.as_ref().map_or(self.size_bytes, |inspector| inspector.progress().position_bytes)
+    }
+
+    fn finish(self) -> Result<Fetched> {
+        let disk = self.inspector.map(StreamInspector::finish).transpose().map_err(corrupt)?;
+        let sha256 = self.sha256.finish();
+        let manifest_digest = self.other.map_or_else(|| sha256.clone(), Digester::finish);
+        Ok(Fetched { size_bytes: self.size_bytes, sha256, manifest_digest, disk, attested: false })
+    }
+}
+
 /// Inspects, hashes and writes what comes, on a thread that may block.
 fn receive<O: Output>(
     mut batches: mpsc::Receiver<Vec<Bytes>>,
-    kind: FileKind,
+    mut witnesses: Witnesses,
     meter: &FileMeter,
-    mut output: O,
-) -> (O, Result<Fetched>) {
-    let mut digester = Digester::new(DigestAlgorithm::Sha256);
-    let mut inspector = (kind == FileKind::Disk).then(StreamInspector::new);
-    let mut size_bytes = 0;
-    let mut run = || -> Result<Fetched> {
-        while let Some(batch) = batches.blocking_recv() {
-            for piece in &batch {
-                if let Some(inspector) = &mut inspector {
-                    inspector.push(piece).map_err(corrupt)?;
-                }
-                digester.update(piece);
-                size_bytes += piece.len() as u64;
-            }
-            output.append(&batch).map_err(|error| Error::io("write", error))?;
-            let position = inspector
-                .as_ref()
-                .map_or(size_bytes, |inspector| inspector.progress().position_bytes);
-            meter.record(size_bytes, position);
+    output: &mut O,
+) -> Result<Fetched> {
+    while let Some(batch) = batches.blocking_recv() {
+        for piece in &batch {
+            witnesses.see(piece)?;
         }
-        let disk = inspector.take().map(StreamInspector::finish).transpose().map_err(corrupt)?;
-        output.finish().map_err(|error| Error::io("write", error))?;
-        let sha256 = std::mem::replace(&mut digester, Digester::new(DigestAlgorithm::Sha256)).finish().hex();
-        Ok(Fetched { size_bytes, sha256, disk, attested: false })
-    };
-    let received = run();
-    (output, received)
+        output.append(&batch).map_err(|error| Error::io("write", error))?;
+        meter.record(witnesses.size_bytes, witnesses.position());
+    }
+    witnesses.finish()
 }
 
 fn corrupt(error: hypersdk_ova::vmdk::VmdkError) -> Error {
@@ -222,26 +258,30 @@ async fn attest(session: &dyn ExportSession, file: &PlannedFile, mut fetched: Fe
         Vec::new()
     });
     if let Some(digest) = digests.iter().find(|digest| digest.key == file.source.key) {
-        fetched.attested = agrees(digest, &fetched)?;
+        fetched.attest(digest)?;
     }
     Ok(fetched)
 }
 
-/// True if the SHA-256 agrees, false if only the size could be compared.
-fn agrees(digest: &HostDigest, fetched: &Fetched) -> Result<bool> {
-    if digest.size_bytes != fetched.size_bytes {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            "compare with the host",
-            format!("{} bytes arrived, the host sent {}", fetched.size_bytes, digest.size_bytes),
-        ));
-    }
-    match &digest.sha256 {
-        Some(sha256) if *sha256 != fetched.sha256 => Err(Error::new(
-            ErrorKind::Corrupt,
-            "compare with the host",
-            format!("SHA-256 {} arrived, the host sent {sha256}", fetched.sha256),
-        )),
-        other => Ok(other.is_some()),
+impl Fetched {
+    /// Compares with what the host says it sent; an old host gives only a size.
+    pub(crate) fn attest(&mut self, host: &HostDigest) -> Result<()> {
+        let differs = |what: String| Error::new(ErrorKind::Corrupt, "compare with the host", what);
+        if host.size_bytes != self.size_bytes {
+            return Err(differs(format!(
+                "{} bytes arrived, the host sent {}",
+                self.size_bytes, host.size_bytes
+            )));
+        }
+        match &host.sha256 {
+            Some(sha256) if *sha256 != self.sha256.hex() => {
+                Err(differs(format!("SHA-256 {} arrived, the host sent {sha256}", self.sha256.hex())))
+            }
+            Some(_) => {
+                self.attested = true;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }

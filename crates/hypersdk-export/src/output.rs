@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Seek, Write};
 
 use bytes::Bytes;
+use hypersdk_ova::ova::{OvaError, OvaWriter};
 
 /// A place that takes one file and can begin it anew.
 pub(crate) trait Output: Send + 'static {
@@ -11,44 +12,34 @@ pub(crate) trait Output: Send + 'static {
     fn restart(&mut self) -> io::Result<()>;
     /// Adds bytes.
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()>;
-    /// The file is whole.
-    fn finish(&mut self) -> io::Result<()>;
 }
 
-/// A file of its own.
-#[derive(Debug)]
-pub(crate) struct FileOutput {
-    file: File,
-    /// Make it durable when it is whole; a spool need not be.
-    sync: bool,
-}
-
-impl FileOutput {
-    pub(crate) fn durable(file: File) -> Self {
-        FileOutput { file, sync: true }
-    }
-
-    pub(crate) fn spool(file: File) -> Self {
-        FileOutput { file, sync: false }
-    }
-
-    pub(crate) fn into_file(self) -> File {
-        self.file
-    }
-}
-
-impl Output for FileOutput {
+impl Output for File {
     fn restart(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()
+        self.set_len(0)?;
+        self.rewind()
     }
 
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
-        write_all_vectored(&mut self.file, pieces)
+        write_all_vectored(self, pieces)
+    }
+}
+
+/// The open member of an archive.
+impl Output for OvaWriter {
+    fn restart(&mut self) -> io::Result<()> {
+        self.restart_member().map_err(into_io)
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        if self.sync { self.file.sync_all() } else { Ok(()) }
+    fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        pieces.iter().try_for_each(|piece| self.write(piece)).map_err(into_io)
+    }
+}
+
+fn into_io(error: OvaError) -> io::Error {
+    match error {
+        OvaError::Io(error) => error,
+        other => io::Error::other(other),
     }
 }
 

@@ -139,14 +139,18 @@ pub(crate) fn check_directory(directory: &Path) -> Result<()> {
     if !metadata.is_dir() {
         return Err(Error::new(ErrorKind::Invalid, operation(), "it is not a directory"));
     }
-    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
-        Error::io(operation(), error.into()).with_advice("give the daemon's user the right to write there")
-    })
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(
+        |error| {
+            Error::io(operation(), error.into())
+                .with_advice("give the daemon's user the right to write there")
+        },
+    )
 }
 
 /// Refuses to begin what cannot fit. Sources that give no estimate are let through.
 pub(crate) fn check_space(directory: &Path, files: &[PlannedFile]) -> Result<()> {
-    let needed: u64 = files.iter().filter_map(|file| file.source.size_bytes.or(file.source.estimate_bytes)).sum();
+    let needed: u64 =
+        files.iter().filter_map(|file| file.source.size_bytes.or(file.source.estimate_bytes)).sum();
     let stat = rustix::fs::statvfs(directory)
         .map_err(|error| Error::io(format!("read free space of {}", directory.display()), error.into()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -178,7 +182,8 @@ mod tests {
 
     #[test]
     fn names_are_portable_unique_and_fit_a_tar_header() {
-        let package = package_name(None, "Büro/../Server 01 (prod) with a very long name that goes on and on and on");
+        let package =
+            package_name(None, "Büro/../Server 01 (prod) with a very long name that goes on and on and on");
         let long = "x".repeat(80);
         let files = plan_files(&package, &[disk("disk-0.vmdk"), disk("disk-0.vmdk"), disk(&long)]).unwrap();
         let names: HashSet<_> = files.iter().map(|file| file.name.clone()).collect();

@@ -35,7 +35,8 @@ impl Receipt {
     pub fn read(path: &Path) -> Result<Self> {
         let operation = || format!("read receipt {}", path.display());
         let text = std::fs::read(path).map_err(|error| Error::io(operation(), error))?;
-        serde_json::from_slice(&text).map_err(|error| Error::new(ErrorKind::Corrupt, operation(), error.to_string()))
+        serde_json::from_slice(&text)
+            .map_err(|error| Error::new(ErrorKind::Corrupt, operation(), error.to_string()))
     }
 
     /// Writes it durably under a name of its own.

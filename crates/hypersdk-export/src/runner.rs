@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chrono::Utc;
 use hypersdk_core::{
-    Error, ErrorKind, ExportSession, JobContext, JobSpec, LogLevel, NamedProvider, Outcome, Phase, ProviderExt,
-    ProviderRegistry, Result, Runner, VerifyMode,
+    Error, ErrorKind, ExportSession, JobContext, JobSpec, LogLevel, NamedProvider, Outcome, Phase,
+    ProviderExt, ProviderRegistry, Result, Runner, VerifyMode,
 };
 
 use crate::meter::Meter;
@@ -78,7 +78,8 @@ pub async fn export(
     let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone());
     target.remove_partials()?;
     if let Some(outcome) = verify::published_by(&target, &context.id).await {
-        context.log(LogLevel::Info, "an earlier attempt had finished the package; it was checked and is kept");
+        context
+            .log(LogLevel::Info, "an earlier attempt had finished the package; it was checked and is kept");
         return Ok(outcome);
     }
     publish::check_free(&target, spec.overwrite)?;
@@ -129,10 +130,10 @@ pub async fn export(
         vm_name: source.vm_name.clone(),
         output_dir: spec.output_dir.display().to_string(),
         ovf_path: written.main_file(&target).display().to_string(),
-        total_size: written.total_bytes,
+        total_size: written.summary.bytes,
         duration_seconds: started.1.elapsed().as_secs_f64(),
-        checksum: written.checksum.clone(),
-        files: written.files,
+        checksum: written.summary.manifest.digest.hex(),
+        files: written.files(),
         warnings,
     };
     let receipt = Receipt {
@@ -161,7 +162,10 @@ pub async fn export(
     });
     context.log(
         LogLevel::Info,
-        format!("wrote {} ({} bytes in {:.1} s)", outcome.ovf_path, outcome.total_size, outcome.duration_seconds),
+        format!(
+            "wrote {} ({} bytes in {:.1} s)",
+            outcome.ovf_path, outcome.total_size, outcome.duration_seconds
+        ),
     );
     Ok(outcome)
 }
@@ -181,18 +185,29 @@ async fn write(
         progress.phase = Phase::Exporting;
         meter.sample(Instant::now(), progress);
     });
-    let transfer = transfer::Transfer { session, target, spec, context, meter: &meter, workers: config.download_workers.max(1) };
+    let transfer = transfer::Transfer {
+        session,
+        target,
+        spec,
+        context,
+        meter: &meter,
+        workers: config.download_workers.max(1),
+    };
     let written = tokio::select! {
         written = transfer.run(&files) => written?,
         never = sample(session, &meter, context) => match never {},
     };
-    for file in written.files.iter().filter(|file| !file.attested) {
+    for file in written.files().iter().filter(|file| !file.attested) {
         context.log(LogLevel::Info, format!("{}: the host did not attest its bytes", file.name));
     }
     Ok(written)
 }
 
-async fn sample(session: &dyn ExportSession, meter: &Meter, context: &JobContext) -> std::convert::Infallible {
+async fn sample(
+    session: &dyn ExportSession,
+    meter: &Meter,
+    context: &JobContext,
+) -> std::convert::Infallible {
     let mut tick = tokio::time::interval(SAMPLE);
     loop {
         tick.tick().await;
@@ -204,7 +219,7 @@ async fn sample(session: &dyn ExportSession, meter: &Meter, context: &JobContext
 /// Checks what was written, as deeply as the job wants.
 async fn finish(target: &Target, written: Written, spec: &JobSpec, context: &JobContext) -> Result<Written> {
     context.progress.update(|progress| progress.phase = Phase::Verifying);
-    verify::structure(target, &written).await?;
+    verify::structure(target, &written.summary).await?;
     if spec.verify == VerifyMode::Full {
         or_cancelled(context, verify::full(target)).await?;
         context.log(LogLevel::Info, "every byte was read again and every grain inflated: no fault");
@@ -228,4 +243,3 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .await
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, operation, "the thread died")))
 }
-

@@ -70,7 +70,11 @@ pub struct FakeLedger {
     /// Exports aborted, by call or by drop.
     pub aborted: AtomicU32,
     /// Streams opened.
+    pub readings: AtomicU32,
+    /// Streams open now.
     pub streams: AtomicU32,
+    /// The most streams that were ever open at once.
+    pub peak: AtomicU32,
 }
 
 impl FakeLedger {
@@ -78,6 +82,11 @@ impl FakeLedger {
     pub fn exports(&self) -> (u32, u32, u32) {
         let read = |counter: &AtomicU32| counter.load(Ordering::SeqCst);
         (read(&self.opened), read(&self.completed), read(&self.aborted))
+    }
+
+    /// The most streams that were ever open at once.
+    pub fn most_streams(&self) -> u32 {
+        self.peak.load(Ordering::SeqCst)
     }
 }
 
@@ -93,7 +102,7 @@ struct Shared {
     stream_faults: Mutex<HashMap<String, Vec<StreamFault>>>,
     call_faults: Mutex<Vec<Error>>,
     descriptor: DescriptorMaker,
-    chunk: usize,
+    pace: Mutex<Option<Duration>>,
     ledger: Arc<FakeLedger>,
 }
 
@@ -106,7 +115,7 @@ impl FakeProvider {
                 stream_faults: Mutex::default(),
                 call_faults: Mutex::default(),
                 descriptor,
-                chunk: 10_007,
+                pace: Mutex::default(),
                 ledger: Arc::default(),
             }),
         }
@@ -144,6 +153,11 @@ impl FakeProvider {
     /// The next calls of `find` or `open_export` fail with these errors, first one first.
     pub fn fault_calls(&self, errors: impl IntoIterator<Item = Error>) {
         self.shared.call_faults.lock().expect("no holder panics").extend(errors);
+    }
+
+    /// Every chunk of a stream takes this long.
+    pub fn pace(&self, chunk: Duration) {
+        *self.shared.pace.lock().expect("no holder panics") = Some(chunk);
     }
 
     /// How often each thing happened.
@@ -239,12 +253,22 @@ impl ExportSession for FakeSession {
             .iter()
             .find(|candidate| candidate.meta.key == file.key)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "open file", file.key.clone()))?;
-        self.shared.ledger.streams.fetch_add(1, Ordering::SeqCst);
+        let open = OpenStream::new(&self.shared.ledger);
         let fault = {
             let mut map = self.shared.stream_faults.lock().expect("no holder panics");
             map.get_mut(&file.name).filter(|faults| !faults.is_empty()).map(|faults| faults.remove(0))
         };
-        Ok(faulty(found.content.clone(), fault, self.shared.chunk))
+        let pace = *self.shared.pace.lock().expect("no holder panics");
+        let body = faulty(found.content.clone(), fault).then(move |chunk| {
+            let _open = &open;
+            async move {
+                if let Some(pace) = pace {
+                    tokio::time::sleep(pace).await;
+                }
+                chunk
+            }
+        });
+        Ok(body.boxed())
     }
 
     fn report_progress(&self, _percent: u8) {}
@@ -266,7 +290,28 @@ impl ExportSession for FakeSession {
     async fn abort(self: Box<Self>, _reason: &str, _patience: Duration) {}
 }
 
-fn faulty(content: Bytes, fault: Option<StreamFault>, chunk: usize) -> ByteStream {
+/// Counts a stream while it is open.
+struct OpenStream(Arc<FakeLedger>);
+
+impl OpenStream {
+    fn new(ledger: &Arc<FakeLedger>) -> Self {
+        ledger.readings.fetch_add(1, Ordering::SeqCst);
+        let now = ledger.streams.fetch_add(1, Ordering::SeqCst) + 1;
+        ledger.peak.fetch_max(now, Ordering::SeqCst);
+        OpenStream(Arc::clone(ledger))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Odd, so that pieces never fall on the boundaries of formats.
+const CHUNK: usize = 10_007;
+
+fn faulty(content: Bytes, fault: Option<StreamFault>) -> ByteStream {
     let content = match fault {
         Some(StreamFault::Flip(at)) => {
             let mut bytes = content.to_vec();
@@ -279,8 +324,8 @@ fn faulty(content: Bytes, fault: Option<StreamFault>, chunk: usize) -> ByteStrea
         None => content,
     };
     let pieces: Vec<Result<Bytes>> = (0..content.len())
-        .step_by(chunk)
-        .map(|at| Ok(content.slice(at..(at + chunk).min(content.len()))))
+        .step_by(CHUNK)
+        .map(|at| Ok(content.slice(at..(at + CHUNK).min(content.len()))))
         .collect();
     let body = stream::iter(pieces);
     match fault {

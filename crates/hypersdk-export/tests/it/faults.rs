@@ -1,0 +1,86 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hypersdk_core::testing::StreamFault;
+use hypersdk_core::{Error, ErrorKind, PackageFormat};
+
+use crate::lab::Lab;
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_wrong_is_begun_again() {
+    for format in PackageFormat::ALL {
+        for fault in [StreamFault::Cut(70_000), StreamFault::EndEarly(70_000), StreamFault::Flip(1)] {
+            let lab = Lab::with_disks(&[40, 7]);
+            lab.provider.fault_stream("disk-0.vmdk", [fault]);
+            lab.export(&lab.spec(format))
+                .await
+                .unwrap_or_else(|error| panic!("{fault:?}: {}", error.chain()));
+            assert_eq!(lab.provider.ledger().exports(), (1, 1, 0), "{fault:?}");
+            assert_eq!(lab.provider.ledger().readings.load(Ordering::SeqCst), 4, "one of three files twice");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_keeps_going_wrong_fails_the_export_and_leaves_nothing() {
+    for format in PackageFormat::ALL {
+        let lab = Lab::with_disks(&[40, 7]);
+        lab.provider.fault_stream("disk-1.vmdk", [StreamFault::EndEarly(5000); 9]);
+        let error = lab.export(&lab.spec(format)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("disk-1.vmdk"), "{error}");
+        assert_eq!(lab.names(), [""; 0]);
+        assert_eq!(lab.provider.ledger().exports(), (1, 0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn partial_files_are_kept_if_that_is_wanted_and_the_next_attempt_replaces_them() {
+    let lab = Lab::with_disks(&[40]);
+    lab.provider.fault_stream("disk-0.vmdk", [StreamFault::EndEarly(5000); 3]);
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.keep_partial = true;
+    lab.export(&spec).await.unwrap_err();
+    assert_eq!(lab.names(), ["web_01.ova.job-1.partial"]);
+    lab.export(&spec).await.unwrap();
+    assert_eq!(lab.names(), ["web_01.ova", "web_01.receipt.json"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_export_stops_at_once_and_leaves_nothing() {
+    for format in PackageFormat::ALL {
+        let lab = Lab::with_disks(&[40, 7]);
+        lab.provider.fault_stream("disk-0.vmdk", [StreamFault::Stall(70_000)]);
+        let spec = lab.spec(format);
+        let stop = async {
+            while lab.provider.ledger().exports().0 == 0 {
+                tokio::task::yield_now().await;
+            }
+            lab.cancel.cancel();
+        };
+        let export = tokio::time::timeout(Duration::from_secs(1), lab.export(&spec));
+        let (outcome, ()) = tokio::join!(export, stop);
+        assert_eq!(outcome.expect("within a second").unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(lab.names(), [""; 0]);
+        assert_eq!(lab.provider.ledger().exports(), (1, 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_missing_is_refused_before_anything_is_opened() {
+    let lab = Lab::with_disks(&[7]);
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.output_dir = lab.path("missing");
+    let error = lab.export(&spec).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("output_dir") && error.advice().is_some());
+    assert_eq!(lab.provider.ledger().exports(), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_to_open_leaves_nothing() {
+    let lab = Lab::with_disks(&[7]);
+    lab.provider.fault_calls([Error::new(ErrorKind::Unavailable, "find VM", "connection refused")]);
+    assert!(lab.export(&lab.spec(PackageFormat::Ova)).await.unwrap_err().is_retryable());
+    assert_eq!(lab.names(), [""; 0]);
+}

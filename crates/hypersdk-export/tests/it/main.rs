@@ -1,0 +1,5 @@
+//! From a fake provider to packages on disk.
+
+mod faults;
+mod lab;
+mod packages;

@@ -1,0 +1,136 @@
+use std::process::Command;
+
+use hypersdk_core::{ErrorKind, ManifestDigest, PackageFormat, VerifyMode};
+use hypersdk_export::Receipt;
+
+use crate::lab::{Lab, names};
+
+#[tokio::test]
+async fn an_ova_has_descriptor_first_manifest_last_and_every_file_between() {
+    let lab = Lab::with_disks(&[40, 7]);
+    let outcome = lab.export(&lab.spec(PackageFormat::Ova)).await.unwrap();
+    assert_eq!(lab.names(), ["web_01.ova", "web_01.receipt.json"]);
+    let listing = Command::new("tar").arg("-tf").arg(lab.path("web_01.ova")).output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    assert_eq!(
+        listing.lines().collect::<Vec<_>>(),
+        ["web_01.ovf", "web_01-disk-0.vmdk", "web_01-disk-1.vmdk", "web_01-file-0.nvram", "web_01.mf"]
+    );
+    assert_eq!(outcome.total_size, std::fs::metadata(lab.path("web_01.ova")).unwrap().len());
+    assert_eq!(lab.provider.ledger().exports(), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn an_ovf_package_is_a_directory_whose_digests_sha256sum_confirms() {
+    let lab = Lab::with_disks(&[40, 7, 9]);
+    let outcome = lab.export(&lab.spec(PackageFormat::Ovf)).await.unwrap();
+    let package = lab.path("web_01");
+    assert_eq!(outcome.ovf_path, package.join("web_01.ovf").display().to_string());
+    let manifest = std::fs::read_to_string(package.join("web_01.mf")).unwrap();
+    let sums: String = manifest
+        .lines()
+        .map(|line| {
+            let (name, digest) = line.strip_prefix("SHA256(").unwrap().split_once(")= ").unwrap();
+            format!("{digest}  {name}\n")
+        })
+        .collect();
+    assert_eq!(sums.lines().count(), 5, "every file but the manifest is listed: {manifest}");
+    std::fs::write(lab.path("sums"), sums).unwrap();
+    let checked =
+        Command::new("sha256sum").arg("-c").arg(lab.path("sums")).current_dir(&package).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[tokio::test]
+async fn every_disk_of_a_package_satisfies_qemu_img() {
+    let lab = Lab::with_disks(&[40, 7]);
+    lab.export(&lab.spec(PackageFormat::Ovf)).await.unwrap();
+    for disk in ["web_01-disk-0.vmdk", "web_01-disk-1.vmdk"] {
+        let checked =
+            Command::new("qemu-img").arg("check").arg(lab.path("web_01").join(disk)).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_manifest_uses_the_algorithm_that_was_asked_for() {
+    for (digest, prefix) in [(ManifestDigest::Sha1, "SHA1("), (ManifestDigest::Sha512, "SHA512(")] {
+        let lab = Lab::with_disks(&[7]);
+        let mut spec = lab.spec(PackageFormat::Ovf);
+        spec.manifest_digest = digest;
+        spec.verify = VerifyMode::Full;
+        lab.export(&spec).await.unwrap();
+        let manifest = std::fs::read_to_string(lab.path("web_01").join("web_01.mf")).unwrap();
+        assert!(manifest.lines().all(|line| line.starts_with(prefix)), "{manifest}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_verification_passes_for_both_formats() {
+    for format in PackageFormat::ALL {
+        let lab = Lab::with_disks(&[40]);
+        let mut spec = lab.spec(format);
+        spec.verify = VerifyMode::Full;
+        lab.export(&spec).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_receipt_tells_where_the_package_came_from() {
+    let lab = Lab::with_disks(&[7]);
+    let outcome = lab.export(&lab.spec(PackageFormat::Ova)).await.unwrap();
+    let receipt = Receipt::read(&lab.path("web_01.receipt.json")).unwrap();
+    assert_eq!(receipt.outcome, outcome);
+    assert_eq!(receipt.source.vm_name, "web 01");
+    assert_eq!(receipt.job.as_str(), "job-1");
+    assert!(receipt.finished_at >= receipt.started_at);
+}
+
+#[tokio::test]
+async fn a_package_of_the_same_name_is_replaced_only_if_that_is_wanted() {
+    for format in PackageFormat::ALL {
+        let lab = Lab::with_disks(&[7]);
+        let mut spec = lab.spec(format);
+        lab.export_as("first", &spec).await.unwrap();
+        let error = lab.export_as("second", &spec).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.advice().unwrap().contains("overwrite"));
+        spec.overwrite = true;
+        lab.export_as("third", &spec).await.unwrap();
+        assert_eq!(lab.names().len(), 2, "package and receipt, nothing partial: {:?}", lab.names());
+        assert_eq!(Receipt::read(&lab.path("web_01.receipt.json")).unwrap().job.as_str(), "third");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_killed_after_publishing_keeps_its_package() {
+    let lab = Lab::with_disks(&[7]);
+    let spec = lab.spec(PackageFormat::Ova);
+    let outcome = lab.export(&spec).await.unwrap();
+    let again = lab.export(&spec).await.unwrap();
+    assert_eq!(again, outcome);
+    assert_eq!(lab.provider.ledger().exports(), (1, 1, 0), "nothing was exported twice");
+}
+
+#[tokio::test]
+async fn a_receipt_is_not_believed_if_the_package_is_another() {
+    let lab = Lab::with_disks(&[7]);
+    let spec = lab.spec(PackageFormat::Ova);
+    lab.export(&spec).await.unwrap();
+    let other = Lab::with_disks(&[10]);
+    other.export(&other.spec(PackageFormat::Ova)).await.unwrap();
+    std::fs::copy(other.path("web_01.ova"), lab.path("web_01.ova")).unwrap();
+    assert_eq!(lab.export(&spec).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn slow_streams_are_spooled_in_parallel_and_joined_in_order() {
+    let mut lab = Lab::with_disks(&[300, 300, 300]);
+    lab.config.download_workers = 3;
+    lab.provider.pace(std::time::Duration::from_millis(1));
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.verify = VerifyMode::Full;
+    lab.export(&spec).await.unwrap();
+    assert!(lab.provider.ledger().most_streams() > 1, "later disks were fetched beside the first");
+    assert_eq!(names(lab.directory.path()), ["web_01.ova", "web_01.receipt.json"]);
+}
