@@ -126,6 +126,10 @@ pub struct Seq(pub i64);
 impl Seq {
     /// Before the first event.
     pub const START: Seq = Seq(0);
+
+    pub(crate) fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
 }
 
 impl fmt::Display for Seq {

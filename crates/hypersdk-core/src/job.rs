@@ -11,6 +11,14 @@
 //! The table of legal transitions is [`JobStatus::apply`]; a [`JobStore`] refuses anything else. The
 //! [`JobManager`] claims what is pending and gives it to a [`Runner`].
 
+mod change;
+mod clock;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fake;
+mod manager;
+mod memory;
 mod runner;
 mod spec;
 mod state;
@@ -19,11 +27,15 @@ mod store;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use clock::Clock;
+pub use manager::{DrainReport, JobManager, JobManagerConfig};
+pub use memory::MemoryStore;
 pub use runner::{JobContext, Outcome, OutcomeFile, RunProgress, Runner};
 pub use spec::{JobSpec, ManifestDigest, PackageFormat, VerifyMode};
 pub use state::{IllegalTransition, JobStatus, Transition};
 pub use store::{
     CancelOutcome, Claim, JobCounts, JobPage, JobQuery, JobStore, LogLevel, LogLine, NewJob, Owner, Settled,
+    StopReason,
 };
 
 use crate::error::ErrorKind;
@@ -41,6 +53,9 @@ pub struct Job {
     pub status: JobStatus,
     /// How often it was started.
     pub attempt: u32,
+    /// How many of its attempts failed; an interrupted one did not.
+    #[serde(default)]
+    pub failures: u32,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When it last started.

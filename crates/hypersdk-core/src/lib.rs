@@ -3,6 +3,8 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
     //! Fakes and conformance suites, for tests of whatever implements or uses a port.
+    pub use crate::job::conformance::{StoreFactory, job_store as job_store_conformance};
+    pub use crate::job::fake::{FakeRun, FakeRunner};
     pub use crate::provider::conformance::provider as provider_conformance;
     pub use crate::provider::fake::{DescriptorMaker, FakeFile, FakeLedger, FakeProvider, StreamFault};
 }
@@ -19,9 +21,10 @@ pub use error::{Error, ErrorKind, Result, RetryHint};
 pub use event::{Event, EventKind, EventLog};
 pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
 pub use job::{
-    CancelOutcome, Claim, Failure, IllegalTransition, Job, JobContext, JobCounts, JobPage, JobQuery, JobSpec,
-    JobStatus, JobStore, LogLevel, LogLine, ManifestDigest, NewJob, Outcome, OutcomeFile, Owner,
-    PackageFormat, RunProgress, Runner, Settled, Transition, VerifyMode,
+    CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job, JobContext, JobCounts,
+    JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore, LogLevel, LogLine,
+    ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeFile, Owner, PackageFormat, RunProgress, Runner,
+    Settled, StopReason, Transition, VerifyMode,
 };
 pub use progress::{Phase, Progress};
 pub use provider::{

@@ -77,8 +77,17 @@ pub enum CancelOutcome {
     AlreadyEnded(JobStatus),
 }
 
+/// Why a running job must stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody asked for it.
+    CancelRequested,
+    /// It is no longer its owner's: nothing more may be written about it.
+    ClaimLost,
+}
+
 /// Which jobs to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobQuery {
     /// In one of these states; any if empty.
     pub statuses: Vec<JobStatus>,
@@ -86,8 +95,14 @@ pub struct JobQuery {
     pub ids: Vec<JobId>,
     /// Older than this job, in the listing's order (newest first).
     pub before: Option<JobId>,
-    /// At most this many.
+    /// At most this many; 100 by default.
     pub limit: usize,
+}
+
+impl Default for JobQuery {
+    fn default() -> Self {
+        JobQuery { statuses: Vec::new(), ids: Vec::new(), before: None, limit: 100 }
+    }
 }
 
 /// A page of a listing, newest first.
@@ -118,6 +133,17 @@ impl JobCounts {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.pending + self.running + self.completed + self.failed + self.cancelled
+    }
+
+    /// The number in one state.
+    pub fn of_mut(&mut self, status: JobStatus) -> &mut u64 {
+        match status {
+            JobStatus::Pending => &mut self.pending,
+            JobStatus::Running => &mut self.running,
+            JobStatus::Completed => &mut self.completed,
+            JobStatus::Failed => &mut self.failed,
+            JobStatus::Cancelled => &mut self.cancelled,
+        }
     }
 }
 
@@ -151,6 +177,10 @@ pub struct LogLine {
 /// - What returned `Ok` survives the death of the process and, for a durable store, of the machine.
 /// - Only changes that [`JobStatus::apply`] allows are made.
 /// - A job is claimed by one owner at a time; whoever lost its claim is told so and changes nothing.
+/// - Times are kept in whole microseconds.
+///
+/// What each change does to a job is written once, in its methods ([`Job::start`], [`Job::settle`] and the
+/// others): a store loads the job, applies the change, and writes the job and the event.
 #[async_trait]
 pub trait JobStore: EventLog {
     /// Accepts jobs, all or none, each with its `job.created` event.
@@ -163,17 +193,23 @@ pub trait JobStore: EventLog {
     /// with its `job.started` event.
     async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>>;
 
-    /// Says that `owner` lives and how far its jobs are. Returns the jobs it must stop: cancelled by
-    /// somebody, or no longer its own.
-    async fn heartbeat(&self, owner: &Owner, jobs: &[(JobId, i64, Progress)]) -> Result<Vec<JobId>>;
+    /// Says that `owner` still runs `jobs` (with the fences of their claims) and how far they are. Only the
+    /// jobs named are kept from being taken back. Returns those that must stop.
+    async fn heartbeat(
+        &self,
+        owner: &Owner,
+        jobs: &[(JobId, i64, Progress)],
+    ) -> Result<Vec<(JobId, StopReason)>>;
 
-    /// Ends an attempt, with its event.
+    /// Ends an attempt, with its event. Returns the job as it then stands, which is cancelled where it was
+    /// to be requeued and somebody had asked for it to stop.
     ///
     /// # Errors
-    /// `Conflict` if the claim was lost meanwhile; nothing was changed then.
+    /// `Conflict` if the claim was lost meanwhile, `NotFound` for an unknown job; nothing was changed then.
     async fn settle(&self, job: &JobId, fence: i64, settled: Settled, progress: Progress) -> Result<Job>;
 
-    /// Requeues running jobs whose owner has not been heard of for `silence`, each with its event. With
+    /// Takes back running jobs that nobody has spoken for (by claim or heartbeat) for `silence`, each with
+    /// its event: to pending, or to their end if somebody had asked for them to stop. With
     /// `Duration::ZERO` every running job that is not `owner`'s: for a store only one process may use.
     async fn recover(&self, owner: &Owner, silence: Duration) -> Result<Vec<JobId>>;
 
@@ -186,7 +222,10 @@ pub trait JobStore: EventLog {
     /// A job.
     async fn get(&self, job: &JobId) -> Result<Option<Job>>;
 
-    /// A page of jobs, newest first.
+    /// A page of jobs, the one accepted last first.
+    ///
+    /// # Errors
+    /// `NotFound` if `query.before` names no job.
     async fn list(&self, query: &JobQuery) -> Result<JobPage>;
 
     /// How many jobs are in each state.
@@ -196,9 +235,15 @@ pub trait JobStore: EventLog {
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>>;
 
     /// Adds lines to a job's log.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown job.
     async fn append_log(&self, job: &JobId, lines: &[LogLine]) -> Result<()>;
 
     /// A job's log, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown job.
     async fn log(&self, job: &JobId) -> Result<Vec<LogLine>>;
 
     /// Proves that the store can be written to.

@@ -1,0 +1,278 @@
+//! Takes pending jobs from the store, a few at a time, and sees each through to its end.
+//!
+//! ```text
+//! submit ──► JobStore ◄──claim── claimer ──spawns──► attempt ──► Runner
+//!               ▲ ▲                                     │
+//!               │ └─────────────settle──────────────────┘
+//!               └──heartbeat, recover── keeper ──stop──► attempt's token
+//! ```
+//! One task claims and one keeps the claims; each attempt is a task of its own and the only one that
+//! settles its job. Every decision comes from the store, so a crash, a restart and a normal run are one
+//! path: whatever was running is taken back at the next start, or by another process when the heartbeats
+//! stop.
+
+mod attempt;
+mod claimer;
+mod keeper;
+mod logbook;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::attempt::{Running, Stop};
+use super::{CancelOutcome, Clock, Job, JobPage, JobQuery, JobStatus, JobStore, NewJob, Owner, Runner};
+use crate::error::Result;
+use crate::id::JobId;
+use crate::progress::Progress;
+
+/// How long a runner may take to return after its token fired before its task is dropped.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a drain goes on trying to write what became of the jobs, beyond `STOP_PATIENCE`.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the manager works.
+#[derive(Debug, Clone)]
+pub struct JobManagerConfig {
+    /// Jobs that run at one time.
+    pub max_concurrent: usize,
+    /// How often a job is tried again after failures that a retry can help.
+    pub retry_attempts: u32,
+    /// The wait before the first retry; doubled for each further one, up to five minutes, give or take a
+    /// quarter.
+    pub retry_delay: Duration,
+    /// The longest an attempt may take.
+    pub job_timeout: Option<Duration>,
+    /// How often claims are renewed and progress is saved.
+    pub heartbeat: Duration,
+    /// After how long without a heartbeat a job is taken from its owner. Several times `heartbeat`.
+    pub silence: Duration,
+    /// The store is this process's alone: whatever runs in it at the start is taken back at once.
+    pub exclusive: bool,
+    /// How often to look for jobs that somebody else submitted.
+    pub poll: Duration,
+    /// Where the time comes from; the store's clock.
+    pub clock: Clock,
+}
+
+impl Default for JobManagerConfig {
+    fn default() -> Self {
+        JobManagerConfig {
+            max_concurrent: 2,
+            retry_attempts: 3,
+            retry_delay: Duration::from_secs(5),
+            job_timeout: None,
+            heartbeat: Duration::from_secs(5),
+            silence: Duration::from_secs(30),
+            exclusive: false,
+            poll: Duration::from_secs(1),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// What a drain left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Jobs that ended, well or not.
+    pub ended: Vec<JobId>,
+    /// Jobs that are pending again.
+    pub requeued: Vec<JobId>,
+    /// Jobs whose end could not be written; the next start takes them back.
+    pub abandoned: Vec<JobId>,
+}
+
+/// Runs the jobs of a store. A cheap handle: clones are the same manager.
+///
+/// When the last handle is dropped nothing more is claimed, and what runs goes on to its end;
+/// [`drain`](Self::drain) waits for that.
+#[derive(Debug, Clone)]
+pub struct JobManager {
+    inner: Arc<Inner>,
+    _last_handle: Arc<DropGuard>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn JobStore>,
+    runner: Arc<dyn Runner>,
+    config: JobManagerConfig,
+    owner: Owner,
+    running: Mutex<HashMap<JobId, Arc<Running>>>,
+    drained: Mutex<Option<DrainReport>>,
+    /// Held while jobs are claimed and entered into `running`, so that nobody sees one without the other.
+    claiming: tokio::sync::Mutex<()>,
+    /// There may be something to claim, or room for it.
+    wake: Notify,
+    /// Nothing more is claimed.
+    stopping: CancellationToken,
+    /// Ends that could not be written so far are given up.
+    abandon: CancellationToken,
+    /// The claimer and the attempts.
+    work: TaskTracker,
+    /// The keeper, which outlives them.
+    keeping: TaskTracker,
+}
+
+impl JobManager {
+    /// Takes back what earlier owners left running, then starts to claim.
+    ///
+    /// # Errors
+    /// Whatever the store fails with; nothing was started then.
+    pub async fn start(
+        store: Arc<dyn JobStore>,
+        runner: Arc<dyn Runner>,
+        config: JobManagerConfig,
+    ) -> Result<JobManager> {
+        let inner = Arc::new(Inner {
+            store,
+            runner,
+            config,
+            owner: Owner::unique(),
+            running: Mutex::default(),
+            drained: Mutex::default(),
+            claiming: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            stopping: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            work: TaskTracker::new(),
+            keeping: TaskTracker::new(),
+        });
+        inner.recover(inner.config.exclusive).await?;
+        let guard = Arc::new(inner.stopping.clone().drop_guard());
+        inner.work.spawn(claimer::run(inner.clone()));
+        inner.work.close();
+        inner.keeping.spawn(keeper::run(inner.clone()));
+        inner.keeping.close();
+        Ok(JobManager { inner, _last_handle: guard })
+    }
+
+    /// Accepts jobs, all or none.
+    ///
+    /// # Errors
+    /// `Conflict` for an identifier that exists already.
+    pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
+        let accepted = self.inner.store.submit(jobs).await?;
+        self.inner.wake.notify_one();
+        Ok(accepted)
+    }
+
+    /// Asks for a job to stop. One that runs here learns of it at once, one that runs elsewhere by its
+    /// owner's next heartbeat.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown job.
+    pub async fn cancel(&self, id: &JobId) -> Result<CancelOutcome> {
+        let outcome = self.inner.store.cancel(id).await?;
+        if outcome == CancelOutcome::Requested {
+            // A claim that was just made is not yet in the map.
+            drop(self.inner.claiming.lock().await);
+            if let Some(running) = self.inner.running().get(id) {
+                running.stop(Stop::User);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// A job, with its progress of this moment if it runs here.
+    ///
+    /// # Errors
+    /// Whatever the store fails with.
+    pub async fn get(&self, id: &JobId) -> Result<Option<Job>> {
+        let mut job = self.inner.store.get(id).await?;
+        if let Some(job) = &mut job {
+            self.inner.freshen(job);
+        }
+        Ok(job)
+    }
+
+    /// A page of jobs, with the progress of this moment of those that run here.
+    ///
+    /// # Errors
+    /// `NotFound` if `query.before` names no job.
+    pub async fn list(&self, query: &JobQuery) -> Result<JobPage> {
+        let mut page = self.inner.store.list(query).await?;
+        for job in &mut page.jobs {
+            self.inner.freshen(job);
+        }
+        Ok(page)
+    }
+
+    /// Follows a job's progress, if it runs here. The channel closes when the attempt ends.
+    pub fn watch_progress(&self, id: &JobId) -> Option<watch::Receiver<Progress>> {
+        self.inner.running().get(id).map(|running| running.progress.subscribe())
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Arc<dyn JobStore> {
+        &self.inner.store
+    }
+
+    /// How many jobs run here.
+    pub fn running(&self) -> usize {
+        self.inner.running().len()
+    }
+
+    /// Stops claiming, gives running jobs `grace` to end, then interrupts the others, which are pending
+    /// again afterwards, and waits for their runners (at most 16 seconds more).
+    ///
+    /// # Cancel safety
+    /// Dropped half way, the manager goes on to stop; a further call waits for the rest.
+    pub async fn drain(&self, grace: Duration) -> DrainReport {
+        let inner = &self.inner;
+        inner.drained.lock().expect("no holder of this lock panics").get_or_insert_default();
+        inner.stopping.cancel();
+        if timeout(grace, inner.work.wait()).await.is_err() {
+            for running in inner.running().values() {
+                running.stop(Stop::Drain);
+            }
+            if timeout(STOP_PATIENCE + SETTLE_PATIENCE, inner.work.wait()).await.is_err() {
+                inner.abandon.cancel();
+                // Only a runner that blocks its thread is still there after this.
+                let _ = timeout(Duration::from_secs(1), inner.work.wait()).await;
+            }
+        }
+        inner.keeping.wait().await;
+        let mut report =
+            inner.drained.lock().expect("no holder of this lock panics").clone().unwrap_or_default();
+        report.abandoned.extend(inner.running().keys().cloned());
+        report
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Running>>> {
+        self.running.lock().expect("no holder of this lock panics")
+    }
+
+    /// Takes back what its owners no longer run; with `everything`, whatever is not this owner's.
+    async fn recover(&self, everything: bool) -> Result<()> {
+        let silence = if everything { Duration::ZERO } else { self.config.silence };
+        let taken_back = self.store.recover(&self.owner, silence).await?;
+        for id in &taken_back {
+            tracing::warn!(job = %id, "the process that ran this job is gone; the job was taken back");
+        }
+        if !taken_back.is_empty() {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn freshen(&self, job: &mut Job) {
+        if job.status != JobStatus::Running {
+            return;
+        }
+        if let Some(running) = self.running().get(&job.id).filter(|running| running.attempt == job.attempt) {
+            job.progress = running.progress.now();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The task that claims.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Inner;
+use super::attempt;
+
+/// Claims whenever there is room and something may be due, until the manager stops.
+pub(super) async fn run(inner: Arc<Inner>) {
+    while !inner.stopping.is_cancelled() {
+        let wait = claim(&inner).await;
+        tokio::select! {
+            () = inner.stopping.cancelled() => {}
+            () = inner.wake.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Fills the free places and returns how long to wait before looking again, unless woken.
+async fn claim(inner: &Arc<Inner>) -> Duration {
+    let poll = inner.config.poll;
+    let guard = inner.claiming.lock().await;
+    let free = inner.config.max_concurrent.max(1).saturating_sub(inner.running().len());
+    if free == 0 {
+        // The attempt that ends wakes this task.
+        return poll;
+    }
+    // Never dropped half way: a claim whose answer is lost is a job that nobody runs.
+    let claims = match inner.store.claim(&inner.owner, free).await {
+        Ok(claims) => claims,
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "cannot claim jobs; will try again");
+            return poll;
+        }
+    };
+    let full = claims.len() == free;
+    for claim in claims {
+        attempt::spawn(inner, claim);
+    }
+    drop(guard);
+    if full {
+        return poll;
+    }
+    match inner.store.next_due().await {
+        Ok(Some(due)) => (due - inner.config.clock.now()).to_std().unwrap_or_default().min(poll),
+        Ok(None) => poll,
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "cannot see when the next job is due");
+            poll
+        }
+    }
+}
