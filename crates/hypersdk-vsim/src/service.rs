@@ -96,10 +96,13 @@ impl Request<'_> {
         }
     }
 
-    /// What a client may do before it has logged in.
+    /// What a client may do before it has logged in: calls of privilege System.Anonymous.
     fn is_open_to_all(&self) -> bool {
-        matches!(self.call.method.as_str(), "RetrieveServiceContent" | "Login")
-            || self.call.this.ty == "ServiceInstance"
+        match self.call.method.as_str() {
+            "RetrieveServiceContent" | "Login" => true,
+            "Fetch" => self.call.this.ty == "ServiceInstance",
+            _ => false,
+        }
     }
 
     fn arguments(&self) -> &Node {

@@ -183,3 +183,63 @@ impl DiskReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    async fn stored(disk: &DiskSpec, path: &Path) -> u64 {
+        let mut reader = DiskReader::open(disk).await.unwrap();
+        let mut file = File::create(path).unwrap();
+        let mut total = 0;
+        while let Some(piece) = reader.next().await.unwrap() {
+            total += piece.len() as u64;
+            file.write_all(&piece).unwrap();
+        }
+        total
+    }
+
+    #[tokio::test]
+    async fn a_stream_kept_as_a_file_is_the_same_disk_in_either_layout() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for layout in [Layout::Esxi, Layout::Qemu] {
+            let disk = DiskSpec::synth(9, (40 << 20) + 5).layout(layout);
+            let len = stored(&disk, &path("disk.vmdk")).await;
+            assert_eq!(len % SECTOR, 0);
+            let kept = DiskSpec::file(path("disk.vmdk"));
+            assert_eq!(kept.capacity().unwrap(), disk.capacity().unwrap());
+            disk.write_raw(&path("a.raw")).unwrap();
+            kept.write_raw(&path("b.raw")).unwrap();
+            let (a, b) = (std::fs::read(path("a.raw")).unwrap(), std::fs::read(path("b.raw")).unwrap());
+            assert!(a == b, "{layout:?}");
+            assert_eq!(stored(&kept, &path("again.vmdk")).await, len);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_disk_and_a_full_one_have_streams_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for (fill, layout) in [(0.0, Layout::Esxi), (0.0, Layout::Qemu), (1.0, Layout::Esxi)] {
+            let disk = DiskSpec::synth(1, 2 << 20).fill(fill).layout(layout);
+            let path = folder.path().join("disk.vmdk");
+            stored(&disk, &path).await;
+            let raw = folder.path().join("disk.raw");
+            DiskSpec::file(&path).write_raw(&raw).unwrap();
+            let bytes = std::fs::read(&raw).unwrap();
+            assert_eq!(bytes.len(), 2 << 20);
+            assert_eq!(bytes.iter().any(|byte| *byte != 0), fill > 0.0);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_stream_optimized_disk_is_named_in_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plain.img");
+        std::fs::write(&path, vec![0; 4096]).unwrap();
+        let error = DiskSpec::file(&path).capacity().unwrap_err().to_string();
+        assert!(error.contains("plain.img") && error.contains("KDMV"), "{error}");
+    }
+}

@@ -177,8 +177,9 @@ impl Download {
     /// The next piece of body; `None` ends it properly.
     pub(super) async fn next(&mut self) -> Option<io::Result<Bytes>> {
         if self.plan.expire == Some(self.sent) {
-            self.plan.expire = None;
             self.world.expire_leases(Some(&self.offer.vm_id));
+            // The lease's end resets the connection.
+            std::future::pending::<()>().await;
         }
         if self.plan.cut == Some(self.sent) {
             return self.break_off(StreamOutcome::Cut).await;

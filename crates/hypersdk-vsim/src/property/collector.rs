@@ -1,7 +1,7 @@
 //! A PropertyCollector: pages not fetched yet, filters, and what each filter
 //! has already told its client.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -86,11 +86,13 @@ impl Collector {
 
     /// The UpdateSet of what changed since the last report, or `None`.
     pub(crate) fn updates(&mut self, selections: Vec<Selection>, limit: usize) -> Option<Struct> {
-        let mut left = limit;
+        let mut room = Room { left: limit, truncated: false };
         let mut sets = Vec::new();
-        for (filter, selection) in self.filters.iter_mut().zip(selections) {
+        let mut all_reported = Vec::new();
+        for (filter, selection) in self.filters.iter().zip(selections) {
             let mut reported = filter.reported.clone();
-            let updates = diff(&mut reported, selection, &mut left);
+            let updates = diff(&mut reported, selection, &mut room);
+            all_reported.push(reported);
             if !updates.is_empty() {
                 sets.push(
                     Struct::new("PropertyFilterUpdate")
@@ -98,38 +100,48 @@ impl Collector {
                         .with("objectSet", Value::list("ObjectUpdate", updates)),
                 );
             }
-            filter.before = std::mem::replace(&mut filter.reported, reported);
         }
         if sets.is_empty() {
             return None;
+        }
+        for (filter, reported) in self.filters.iter_mut().zip(all_reported) {
+            filter.before = std::mem::replace(&mut filter.reported, reported);
         }
         self.version += 1;
         let set = Struct::new("UpdateSet")
             .with("version", self.version.to_string())
             .with("filterSet", Value::list("PropertyFilterUpdate", sets));
-        Some(if left == 0 { set.with("truncated", true) } else { set })
+        Some(if room.truncated { set.with("truncated", true) } else { set })
     }
 }
 
-/// Updates from what was reported to what is selected, at most `left` objects.
-fn diff(reported: &mut Reported, selection: Selection, left: &mut usize) -> Vec<Struct> {
+/// Room for objects in one UpdateSet.
+struct Room {
+    left: usize,
+    truncated: bool,
+}
+
+impl Room {
+    fn take(&mut self) -> bool {
+        self.truncated |= self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        !self.truncated
+    }
+}
+
+/// Updates from what was reported to what is selected, as far as there is room.
+fn diff(reported: &mut Reported, selection: Selection, room: &mut Room) -> Vec<Struct> {
     let mut updates = Vec::new();
-    let gone: Vec<MoRef> = {
-        let present: std::collections::HashSet<&MoRef> = selection.iter().map(|(object, _)| object).collect();
-        reported.keys().filter(|object| !present.contains(object)).cloned().collect()
-    };
+    let present: HashSet<&MoRef> = selection.iter().map(|(object, _)| object).collect();
+    let gone: Vec<MoRef> = reported.keys().filter(|object| !present.contains(object)).cloned().collect();
     for object in gone {
-        if *left == 0 {
+        if !room.take() {
             return updates;
         }
-        *left -= 1;
         reported.remove(&object);
         updates.push(update("leave", &object, Vec::new()));
     }
     for (object, values) in selection {
-        if *left == 0 {
-            break;
-        }
         let (kind, changes) = match reported.get(&object) {
             None => ("enter", changes(&BTreeMap::new(), &values)),
             Some(old) => ("modify", changes(old, &values)),
@@ -137,7 +149,9 @@ fn diff(reported: &mut Reported, selection: Selection, left: &mut usize) -> Vec<
         if kind == "modify" && changes.is_empty() {
             continue;
         }
-        *left -= 1;
+        if !room.take() {
+            return updates;
+        }
         updates.push(update(kind, &object, changes));
         reported.insert(object, values);
     }

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
-use quick_xml::escape::escape;
+use quick_xml::escape::{escape, partial_escape};
 use serde::Serialize;
 
 use super::fault::Fault;
@@ -153,7 +153,7 @@ impl Value {
         }
         out.push('>');
         match self {
-            Self::Text(text) => out.push_str(&escape(text)),
+            Self::Text(text) => out.push_str(&partial_escape(text.as_str())),
             Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
             Self::Short(number) => write!(out, "{number}").expect("writing to a string"),
             Self::Int(number) => write!(out, "{number}").expect("writing to a string"),
