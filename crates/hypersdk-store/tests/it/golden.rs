@@ -1,0 +1,1 @@
+//! Databases written by earlier versions.
