@@ -6,13 +6,21 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"flag"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
+	"net"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 )
@@ -55,7 +63,8 @@ func main() {
 	}
 	log.SetOutput(io.Discard)
 
-	model.Service.TLS = new(tls.Config)
+	// The simulator's built-in key is RSA with 1024 bits, which a careful client refuses.
+	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned()}}
 	model.Service.Listen = &url.URL{
 		Host: "127.0.0.1:0",
 		User: url.UserPassword(*user, *password),
@@ -66,4 +75,24 @@ func main() {
 
 	// The parent holds the other end of standard input: when it goes, so do we.
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// selfSigned makes a certificate that only its own key vouches for.
+func selfSigned() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: "vcsim"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
