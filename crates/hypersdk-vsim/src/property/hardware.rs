@@ -1,0 +1,122 @@
+//! VirtualMachineConfigInfo and the devices in it.
+
+use crate::model::{Entity, Vm, VmDisk};
+use crate::wire::{Struct, Value};
+
+const CONTROLLER_KEY: i32 = 1000;
+const NIC_KEY: i32 = 4000;
+
+pub(super) fn guest_name(guest_id: &str) -> &'static str {
+    match guest_id {
+        "debian12_64Guest" => "Debian GNU/Linux 12 (64-bit)",
+        "rhel9_64Guest" => "Red Hat Enterprise Linux 9 (64-bit)",
+        "ubuntu64Guest" => "Ubuntu Linux (64-bit)",
+        "windows2019srvNext_64Guest" => "Microsoft Windows Server 2022 (64-bit)",
+        "windows2019srv_64Guest" => "Microsoft Windows Server 2019 (64-bit)",
+        "otherGuest64" => "Other (64-bit)",
+        _ => "Other Linux (64-bit)",
+    }
+}
+
+pub(super) fn vmx_path(vm: &Vm) -> String {
+    format!("[{}] {1}/{1}.vmx", vm.home_name, vm.spec.name)
+}
+
+pub(super) fn config(entity: &Entity, vm: &Vm) -> Struct {
+    let spec = &vm.spec;
+    let home = format!("[{}] {}/", vm.home_name, spec.name);
+    let files = Struct::new("VirtualMachineFileInfo")
+        .with("vmPathName", vmx_path(vm))
+        .with("snapshotDirectory", &home)
+        .with("suspendDirectory", &home)
+        .with("logDirectory", &home);
+    let power_ops = Struct::new("VirtualMachineDefaultPowerOpInfo")
+        .with("powerOffType", "soft")
+        .with("suspendType", "hard")
+        .with("resetType", "soft")
+        .with("standbyAction", "checkpoint");
+    let hardware = Struct::new("VirtualHardware")
+        .with("numCPU", spec.cpus)
+        .with("numCoresPerSocket", 1)
+        .with("memoryMB", spec.memory_mib)
+        .with("virtualICH7MPresent", false)
+        .with("virtualSMCPresent", false)
+        .with("device", Value::list("VirtualDevice", devices(vm)));
+    let mut extra = vec![("sched.swap.derivedName".to_owned(), String::new())];
+    if spec.nvram.is_some() {
+        extra.push(("nvram".to_owned(), format!("{}.nvram", spec.name)));
+    }
+    let extra = extra
+        .into_iter()
+        .map(|(key, value)| Struct::new("OptionValue").with("key", key).with("value", Value::any(value)));
+    Struct::new("VirtualMachineConfigInfo")
+        .with("changeVersion", format!("{}.{}", vm.created.format("%Y-%m-%dT%H:%M:%S"), vm.change_version))
+        .with("modified", vm.created)
+        .with("name", &entity.name)
+        .with("guestFullName", guest_name(&spec.guest_id))
+        .with("version", "vmx-19")
+        .with("uuid", &vm.uuid)
+        .with("createDate", vm.created)
+        .with("instanceUuid", &vm.instance_uuid)
+        .with("template", false)
+        .with("guestId", &spec.guest_id)
+        .with("alternateGuestName", "")
+        .with("annotation", "")
+        .with("files", files)
+        .with("flags", Struct::new("VirtualMachineFlagInfo").with("enableLogging", true))
+        .with("defaultPowerOps", power_ops)
+        .with("hardware", hardware)
+        .with("extraConfig", Value::list("OptionValue", extra))
+        .with("bootOptions", Struct::new("VirtualMachineBootOptions").with("bootDelay", 0i64))
+        .with("changeTrackingEnabled", false)
+        .with("firmware", if spec.nvram.is_some() { "efi" } else { "bios" })
+}
+
+fn description(label: impl Into<String>, summary: impl Into<String>) -> Struct {
+    Struct::new("Description").with("label", label.into()).with("summary", summary.into())
+}
+
+fn devices(vm: &Vm) -> Vec<Struct> {
+    let keys = vm.disks.iter().map(|disk| Value::Int(disk.key)).collect();
+    let controller = Struct::subtype("ParaVirtualSCSIController")
+        .with("key", CONTROLLER_KEY)
+        .with("deviceInfo", description("SCSI controller 0", "VMware paravirtual SCSI"))
+        .with("busNumber", 0)
+        .with("device", Value::Array("int", keys))
+        .with("hotAddRemove", true)
+        .with("sharedBus", Value::Enum("VirtualSCSISharing", "noSharing"))
+        .with("scsiCtlrUnitNumber", 7);
+    let backing = Struct::subtype("VirtualEthernetCardNetworkBackingInfo")
+        .with("deviceName", "VM Network")
+        .with("network", &vm.network);
+    let nic = Struct::subtype("VirtualVmxnet3")
+        .with("key", NIC_KEY)
+        .with("deviceInfo", description("Network adapter 1", "VM Network"))
+        .with("backing", backing)
+        .with("unitNumber", 7)
+        .with("addressType", "assigned")
+        .with("macAddress", &vm.mac)
+        .with("wakeOnLanEnabled", true);
+    let disks = vm.disks.iter().enumerate().map(|(index, disk)| disk_device(index, disk));
+    std::iter::once(controller).chain(disks).chain([nic]).collect()
+}
+
+fn disk_device(index: usize, disk: &VmDisk) -> Struct {
+    let kib = disk.capacity / 1024;
+    let backing = Struct::subtype("VirtualDiskFlatVer2BackingInfo")
+        .with("fileName", &disk.file_name)
+        .with("datastore", &disk.datastore)
+        .with("diskMode", "persistent")
+        .with("split", false)
+        .with("writeThrough", false)
+        .with("thinProvisioned", true)
+        .with("uuid", format!("6000C29{:x}-0000-4000-8000-{:012x}", index % 16, disk.key));
+    Struct::subtype("VirtualDisk")
+        .with("key", disk.key)
+        .with("deviceInfo", description(format!("Hard disk {}", index + 1), format!("{kib} KB")))
+        .with("backing", backing)
+        .with("controllerKey", CONTROLLER_KEY)
+        .with("unitNumber", disk.unit)
+        .with("capacityInKB", kib as i64)
+        .with("capacityInBytes", disk.capacity as i64)
+}

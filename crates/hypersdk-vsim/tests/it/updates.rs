@@ -1,0 +1,128 @@
+use std::time::{Duration, Instant};
+
+use hypersdk_vsim::Vsim;
+
+use crate::client::{Client, all, filter_spec, first};
+
+const VM: (&str, &str) = ("VirtualMachine", "vm-101");
+
+#[tokio::test]
+async fn a_wait_blocks_until_a_selected_property_changes() {
+    let sim = Vsim::builder().task_delay(Duration::from_millis(200)).start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let collector = client.manager("propertyCollector");
+    let spec = filter_spec("<obj type=\"VirtualMachine\">vm-101</obj>", VM.0, "runtime.powerState");
+    let filter = client.ok("CreateFilter", collector, &spec).await;
+    let body = client.ok("WaitForUpdatesEx", collector, "<version></version>").await;
+    assert_eq!((first(&body, "kind"), first(&body, "val")), ("enter", "poweredOff"));
+    let version = first(&body, "version").to_owned();
+    let wait = format!("<version>{version}</version>");
+    client.ok("PowerOnVM_Task", VM, "").await;
+    let body = client.ok("WaitForUpdatesEx", collector, &wait).await;
+    assert_eq!((first(&body, "kind"), first(&body, "val")), ("modify", "poweredOn"));
+    // A client that lost the reply asks with the old version and gets it again.
+    let again = client.ok("WaitForUpdatesEx", collector, &wait).await;
+    assert_eq!(first(&again, "val"), "poweredOn");
+    assert_eq!(
+        client.fails("WaitForUpdatesEx", collector, "<version>77</version>").await,
+        "InvalidCollectorVersion"
+    );
+    client.ok("DestroyPropertyFilter", ("PropertyFilter", first(&filter, "returnval")), "").await;
+}
+
+#[tokio::test]
+async fn a_wait_with_a_limit_answers_nothing_in_time() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let collector = client.manager("propertyCollector");
+    client
+        .ok(
+            "CreateFilter",
+            collector,
+            &filter_spec("<obj type=\"VirtualMachine\">vm-101</obj>", VM.0, "name"),
+        )
+        .await;
+    let body = client.ok("WaitForUpdatesEx", collector, "<version></version>").await;
+    let version = first(&body, "version");
+    for (seconds, least) in [(0, Duration::ZERO), (1, Duration::from_millis(900))] {
+        let started = Instant::now();
+        let arguments = format!(
+            "<version>{version}</version><options><maxWaitSeconds>{seconds}</maxWaitSeconds></options>"
+        );
+        let body = client.ok("WaitForUpdatesEx", collector, &arguments).await;
+        assert!(all(&body, "returnval").is_empty());
+        assert!(started.elapsed() >= least);
+    }
+}
+
+#[tokio::test]
+async fn updates_too_many_for_one_reply_are_truncated_and_follow() {
+    let sim = Vsim::builder().vms(7).page_size(3).start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let collector = client.manager("propertyCollector");
+    let object = "<obj type=\"Folder\">group-v3</obj><skip>true</skip><selectSet xsi:type=\"TraversalSpec\">\
+        <name>f</name><type>Folder</type><path>childEntity</path><selectSet><name>f</name></selectSet></selectSet>";
+    client.ok("CreateFilter", collector, &filter_spec(object, VM.0, "name")).await;
+    let (mut version, mut counts) = (String::new(), Vec::new());
+    loop {
+        let body = client.ok("WaitForUpdatesEx", collector, &format!("<version>{version}</version>")).await;
+        version = first(&body, "version").to_owned();
+        counts.push(all(&body, "kind").len());
+        if all(&body, "truncated") != ["true"] {
+            break;
+        }
+    }
+    assert_eq!(counts, [3, 3, 1]);
+}
+
+#[tokio::test]
+async fn a_wait_is_cancelled_by_name_and_by_logout() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let collector = client.manager("propertyCollector");
+    for (method, this) in [("CancelWaitForUpdates", collector), ("Logout", client.manager("sessionManager"))]
+    {
+        let waiting = client.clone();
+        let calls = sim.log().calls("WaitForUpdatesEx");
+        let wait = tokio::spawn(async move {
+            let collector = waiting.manager("propertyCollector");
+            waiting.fails("WaitForUpdatesEx", collector, "<version></version>").await
+        });
+        while sim.log().calls("WaitForUpdatesEx") == calls {
+            tokio::task::yield_now().await;
+        }
+        // The call is counted before it waits: cancel until it has been heard.
+        while !wait.is_finished() {
+            client.call(method, this, "").await;
+        }
+        let fault = wait.await.unwrap();
+        assert!(["RequestCanceled", "NotAuthenticated"].contains(&fault.as_str()), "{method}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn tasks_tell_their_result_and_their_fault() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    assert_eq!(client.task("PowerOffVM_Task", VM, "").await, Err("InvalidPowerState".to_owned()));
+    let arguments = "<name>s1</name><memory>false</memory><quiesce>false</quiesce>";
+    let snapshot = client.task("CreateSnapshot_Task", VM, arguments).await.unwrap();
+    let open = sim.log().snapshots();
+    assert_eq!((open.len(), &open[0].snapshot, open[0].name.as_str()), (1, &snapshot, "s1"));
+    let tree = client.property(VM, "snapshot.rootSnapshotList").await;
+    assert_eq!(first(&tree, "snapshot"), snapshot);
+    let snapshot = ("VirtualMachineSnapshot", snapshot.as_str());
+    client.task("RemoveSnapshot_Task", snapshot, "<removeChildren>false</removeChildren>").await.unwrap();
+    assert!(sim.log().snapshots().is_empty());
+}
+
+#[tokio::test]
+async fn a_guest_shuts_down_only_when_it_runs_with_tools() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    assert_eq!(client.fails("ShutdownGuest", VM, "").await, "InvalidPowerState");
+    client.ok("ShutdownGuest", ("VirtualMachine", "vm-103"), "").await;
+    let off = |event: &hypersdk_vsim::Event| matches!(event, hypersdk_vsim::Event::PowerChanged { .. });
+    sim.log().wait_for(off).await;
+    assert_eq!(sim.power("app-01"), Some(hypersdk_vsim::PowerState::Off));
+}
