@@ -1,0 +1,173 @@
+//! Jobs and events in one SQLite file.
+//!
+//! One connection writes, a few read. All writes go through the [writer](writer), a task that takes what
+//! has queued up meanwhile into one transaction: under load many changes share one `fsync`, and a caller
+//! that goes away never leaves a change half made. A change of a job and its event are written by the same
+//! transaction; the hint that the log has grown follows the commit.
+
+mod error;
+mod events;
+mod file;
+mod jobs;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use hypersdk_core::{Clock, Error, ErrorKind, Result, Seq};
+use sqlx::ConnectOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use self::error::failed;
+use self::writer::{Transaction, Work};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a statement waits for another process (a `VACUUM`, a backup) to let go of the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// Changes that may wait for the writer before callers wait to queue up.
+const QUEUE: usize = 256;
+
+/// A job store in a SQLite file. The file is this process's alone for as long as the store lives, except
+/// for tools that keep to SQLite's own locks (`VACUUM`, `ANALYZE`, a backup, queries).
+///
+/// [`close`](Self::close) it to wait for the last writes; a store that is merely dropped finishes them in
+/// the background.
+#[derive(Debug)]
+pub struct SqliteStore {
+    clock: Clock,
+    readers: SqlitePool,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
+    writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    latest: watch::Sender<Seq>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, makes it if there is none, and brings its tables up to date. The file
+    /// is readable by its owner alone.
+    ///
+    /// # Errors
+    /// - `Conflict` if another process has it open,
+    /// - `Unsupported` if a newer version of the program has written it,
+    /// - `Corrupt` if it is not a SQLite database,
+    /// - `NotFound` or `PermissionDenied` if the path cannot be used.
+    pub async fn open(path: impl AsRef<Path>) -> Result<SqliteStore> {
+        SqliteStore::open_with_clock(path, Clock::system()).await
+    }
+
+    /// As [`open`](Self::open), with the time taken from `clock`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with_clock(path: impl AsRef<Path>, clock: Clock) -> Result<SqliteStore> {
+        let path = path.as_ref();
+        let lock = file::lock(path).await?;
+        file::prepare(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full);
+        let writing = options
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let only = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await;
+        let only = only.map_err(|error| cannot_open(path, &error))?;
+        migrate(&only, path).await?;
+        let newest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events")
+            .fetch_one(&only)
+            .await
+            .map_err(|error| cannot_open(path, &error))?;
+        let connection = only.acquire().await.map_err(|error| cannot_open(path, &error))?.detach();
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true).disable_statement_logging());
+        let latest = watch::Sender::new(newest.map_or(Seq::START, Seq));
+        let (queue, works) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(writer::run(Transaction::new(connection), works, latest.clone(), lock));
+        Ok(SqliteStore {
+            clock,
+            readers,
+            queue: Mutex::new(Some(queue)),
+            writer: tokio::sync::Mutex::new(Some(writer)),
+            latest,
+        })
+    }
+
+    /// Finishes what was begun, closes the file and lets go of it. Writes fail afterwards.
+    pub async fn close(&self) {
+        drop(self.queue.lock().expect("no holder of this lock panics").take());
+        self.readers.close().await;
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the database's writer died");
+        }
+    }
+
+    /// Has the writer do `work` in a transaction and returns when that is on the disk.
+    ///
+    /// # Cancel safety
+    /// Once queued, the work is done to its end whether or not anybody waits.
+    async fn write<T, F>(&self, operation: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let closed = || Error::new(ErrorKind::Unavailable, operation, "the database is closed");
+        let queue = self.queue.lock().expect("no holder of this lock panics").clone().ok_or_else(closed)?;
+        let (work, reply) = writer::work(operation, work);
+        queue.send(work).await.map_err(|_| closed())?;
+        reply.await.map_err(|_| closed())?
+    }
+}
+
+/// Brings the tables up to date.
+async fn migrate(database: &SqlitePool, path: &Path) -> Result<()> {
+    let table = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let tables: i64 =
+        sqlx::query_scalar(table).fetch_one(database).await.map_err(|error| cannot_open(path, &error))?;
+    if tables > 0 {
+        let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(database)
+            .await
+            .map_err(|error| cannot_open(path, &error))?;
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+        if let Some(version) = version.filter(|version| *version > known) {
+            let operation = format!("open database {}", path.display());
+            let message =
+                format!("its tables are of version {version}; this program knows them up to {known}");
+            return Err(Error::new(ErrorKind::Unsupported, operation, message).with_advice(
+                "run the newer version of the program that wrote it, or restore an older backup",
+            ));
+        }
+    }
+    MIGRATIONS.run(database).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => cannot_open(path, &error),
+        other => {
+            let operation = format!("open database {}", path.display());
+            Error::new(ErrorKind::Internal, operation, other.to_string())
+        }
+    })
+}
+
+fn cannot_open(path: &Path, error: &sqlx::Error) -> Error {
+    failed("bring it up to date", error).context(format!("open database {}", path.display()))
+}

@@ -1,0 +1,20 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hypersdk_core::{JobStore, testing};
+use hypersdk_store::SqliteStore;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_does_what_every_store_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = AtomicU32::new(0);
+    let open = |clock| {
+        let path = directory.path().join(format!("{}.db", opened.fetch_add(1, Ordering::Relaxed)));
+        let future = async move {
+            Arc::new(SqliteStore::open_with_clock(path, clock).await.unwrap()) as Arc<dyn JobStore>
+        };
+        Box::pin(future) as futures::future::BoxFuture<'_, _>
+    };
+    testing::job_store_conformance(&open).await;
+    assert!(opened.into_inner() > 10);
+}
