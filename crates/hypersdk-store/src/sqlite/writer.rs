@@ -175,6 +175,13 @@ async fn attempt(transaction: &mut Transaction, work: Box<dyn Work>) -> Result<O
         transaction.execute("ROLLBACK TO work").await?;
         transaction.newest = newest;
     }
-    transaction.execute("RELEASE work").await?;
-    Ok(finish)
+    match transaction.execute("RELEASE work").await {
+        Ok(()) => Ok(finish),
+        Err(error) => {
+            if let Some(finish) = finish {
+                finish(Some(&error));
+            }
+            Err(error)
+        }
+    }
 }

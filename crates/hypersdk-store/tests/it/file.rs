@@ -30,7 +30,7 @@ async fn everything_is_there_after_opening_again() {
         let store = SqliteStore::open(&path).await.unwrap();
         assert_eq!(store.list(&JobQuery::default()).await.unwrap(), jobs);
         assert_eq!(store.read_after(Seq::START, None, 100).await.unwrap(), events);
-        assert_eq!(store.log(&claims[0].job.id).await.unwrap(), [line.clone()]);
+        assert_eq!(store.log(&claims[0].job.id).await.unwrap(), std::slice::from_ref(&line));
         assert_eq!(*store.latest().borrow(), events[5].seq);
         if closed {
             store.close().await;

@@ -1,1 +1,103 @@
-//! Databases written by earlier versions.
+//! Databases written by earlier versions: what they hold stays readable, and work goes on from there.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hypersdk_core::{
+    ErrorKind, EventKind, EventLog, JobId, JobQuery, JobSpec, JobStatus, JobStore, LogLevel, Owner,
+    PackageFormat, Phase, PowerPolicy, Progress, Seq, VerifyMode,
+};
+use hypersdk_store::SqliteStore;
+
+use super::{assert_intact, visitor};
+
+fn instant(micros: i64) -> Option<DateTime<Utc>> {
+    Some(DateTime::from_timestamp_micros(micros).unwrap())
+}
+
+fn id(text: &str) -> JobId {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_is_read_and_continued() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    std::fs::write(&path, "").unwrap();
+    let mut visitor = visitor(&path).await;
+    sqlx::raw_sql(include_str!("../golden/v1.sql")).execute(&mut visitor).await.unwrap();
+    sqlx::Connection::close(visitor).await.unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_intact(&path).await;
+
+    let page = store.list(&JobQuery::default()).await.unwrap();
+    let listed: Vec<_> = page.jobs.iter().map(|job| (job.id.as_str(), job.status)).collect();
+    assert_eq!(
+        listed,
+        [
+            ("waiting", JobStatus::Pending),
+            ("running", JobStatus::Running),
+            ("stopped", JobStatus::Cancelled),
+            ("retrying", JobStatus::Pending),
+            ("failed", JobStatus::Failed),
+            ("completed", JobStatus::Completed),
+        ]
+    );
+    let job = async |text: &str| store.get(&id(text)).await.unwrap().unwrap();
+
+    let completed = job("completed").await;
+    assert_eq!(completed.spec, JobSpec::new("/DC0/vm/prod/web01".parse().unwrap(), "/srv/exports"));
+    assert_eq!((completed.attempt, completed.failures), (1, 0));
+    assert_eq!(Some(completed.created_at), instant(1_795_478_400_000_000));
+    assert_eq!(completed.started_at, instant(1_795_478_402_000_002));
+    assert_eq!(completed.completed_at, instant(1_795_478_404_000_004));
+    assert_eq!((completed.progress.phase, completed.progress.fraction), (Phase::Done, 1.0));
+    let outcome = completed.outcome.unwrap();
+    assert_eq!((outcome.vm_name.as_str(), outcome.total_size), ("web01", (9 << 30) + 4096));
+    assert_eq!(outcome.files[0].sha256, "ab".repeat(32));
+    assert!(outcome.files[0].attested);
+    assert_eq!(outcome.warnings, ["the host sent no SHA-1"]);
+
+    let failed = job("failed").await.failure.unwrap();
+    assert_eq!((failed.kind, failed.retryable, failed.advice), (ErrorKind::NoSpace, false, None));
+    let retrying = job("retrying").await;
+    assert_eq!(retrying.not_before, instant(1_795_478_460_000_001));
+    assert_eq!(retrying.failure.unwrap().advice.as_deref(), Some("check the host"));
+    assert!(job("stopped").await.cancel_requested);
+    let running = job("running").await.progress;
+    assert_eq!((running.phase, running.bytes_done), (Phase::Exporting, 1 << 33));
+    assert_eq!(running.remaining_seconds, Some(68.5));
+
+    let spec = job("waiting").await.spec;
+    assert_eq!(spec.vm.to_string(), "vm-42");
+    assert_eq!(spec.name.as_deref(), Some("nightly web, O'Brien's"));
+    assert_eq!(spec.provider.unwrap().as_str(), "vc-berlin");
+    assert_eq!((spec.format, spec.verify), (PackageFormat::Ovf, VerifyMode::Full));
+    assert_eq!((spec.compress, spec.compression_level, spec.cleanup_ovf), (true, 9, false));
+    assert_eq!((spec.keep_partial, spec.overwrite, spec.priority), (true, true, -1));
+    assert_eq!((spec.options.power, spec.options.quiesce), (PowerPolicy::Keep, true));
+    assert_eq!(spec.metadata["ticket"], 4711);
+
+    let events = store.read_after(Seq::START, None, 100).await.unwrap();
+    assert_eq!(events.len(), 15);
+    assert_eq!(*store.latest().borrow(), Seq(15));
+    let of_retrying = store.read_after(Seq(7), Some(&id("retrying")), 100).await.unwrap();
+    let kinds: Vec<_> = of_retrying.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::JobStarted, EventKind::JobRequeued]);
+    assert_eq!(of_retrying[1].data["error"]["kind"], "unavailable");
+    let log = store.log(&id("failed")).await.unwrap();
+    let levels: Vec<_> = log.iter().map(|line| line.level).collect();
+    assert_eq!(levels, [LogLevel::Info, LogLevel::Warning, LogLevel::Error]);
+    assert_eq!(log[1].message, "the host is slow");
+
+    let owner = Owner::unique();
+    assert_eq!(store.recover(&owner, Duration::ZERO).await.unwrap(), [id("running")]);
+    let claims = store.claim(&owner, 1).await.unwrap();
+    assert_eq!(claims.len(), 1);
+    let stop = store
+        .heartbeat(&owner, &[(claims[0].job.id.clone(), claims[0].fence, Progress::default())])
+        .await
+        .unwrap();
+    assert_eq!(stop, []);
+    assert_eq!(store.read_after(Seq(15), None, 100).await.unwrap()[0].seq, Seq(16));
+}

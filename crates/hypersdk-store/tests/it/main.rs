@@ -4,6 +4,7 @@ mod conformance;
 mod file;
 mod golden;
 mod maintenance;
+mod manager;
 
 use std::path::Path;
 
