@@ -24,6 +24,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
 
 pub use connection::ProviderConfig;
+pub(crate) use duration::display as display_duration;
 pub use environment::Environment;
 pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
@@ -87,6 +88,15 @@ impl Config {
     /// # Errors
     /// Every mistake that was found, with its key and place.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        match Config::inspect(sources) {
+            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+            (_, mistakes) => Err(ConfigError { mistakes }),
+        }
+    }
+
+    /// As [`load`](Self::load), for looking at: wrong values are replaced by their defaults, connections
+    /// with mistakes are left out. There is no configuration if the file cannot be read at all.
+    pub fn inspect(sources: &Sources) -> (Option<Config>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let mut warnings = Vec::new();
         let file = sources.file.as_ref().and_then(|path| match std::fs::read_to_string(path) {
@@ -98,7 +108,7 @@ impl Config {
             }
         });
         if sources.file.is_some() && file.is_none() {
-            return Err(ConfigError { mistakes });
+            return (None, mistakes);
         }
         let layers = layers(sources, file, &mut warnings);
         let mut reader = Reader::new(&layers);
@@ -108,11 +118,8 @@ impl Config {
         let mut config = read_config(&mut reader, &top, &sources.environment);
         let Reader { mut mistakes, warnings, .. } = reader;
         config.warnings = warnings;
-        if mistakes.is_empty() {
-            return Ok(config);
-        }
         mistakes.sort_by_key(|mistake| mistake.line().unwrap_or(u64::MAX));
-        Err(ConfigError { mistakes })
+        (Some(config), mistakes)
     }
 
     /// The configuration as a file would say it, with secrets masked.
@@ -248,7 +255,7 @@ fn check_exposure(reader: &mut Reader<'_>, top: &Values, config: &Config) {
             "{} is not a loopback address and allow_unauthenticated is on: whoever reaches it can export every VM",
             config.daemon_addr
         ));
-    } else if !config.daemon_addr.is_placeholder() {
+    } else {
         reader.mistake(
             top,
             "daemon_addr",

@@ -34,12 +34,15 @@ impl Environment {
         self.get("CREDENTIALS_DIRECTORY").map(PathBuf::from)
     }
 
-    /// The variables `HYPERSDK_<KEY>`. Values stay text. What is no key is only warned of, as others set
+    /// The variables `HYPERSDK_<KEY>` that are not empty. Values stay text. What is no key is only warned of, as others set
     /// such names too (Kubernetes gives a service called `hypersdk` a variable `HYPERSDK_PORT`).
     pub(super) fn layer(&self, warnings: &mut Vec<String>) -> EnvironmentLayer {
         let mut layer = EnvironmentLayer::default();
         for (variable, value) in &self.variables {
             let Some(written) = variable.strip_prefix(PREFIX) else { continue };
+            if value.is_empty() {
+                continue;
+            }
             // Read by the command line itself.
             if written == "CONFIG" {
                 continue;

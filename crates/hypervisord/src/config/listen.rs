@@ -33,11 +33,6 @@ impl ListenAddr {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// True if it stands in for one that did not parse.
-    pub(super) fn is_placeholder(&self) -> bool {
-        *self == ListenAddr::default()
-    }
-
     /// What to bind.
     pub(crate) fn socket(&self) -> (&str, u16) {
         (if self.host.is_empty() { "::" } else { &self.host }, self.port)

@@ -144,15 +144,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a key with a default. After a mistake the result is a mere stand-in, as the whole
-    /// configuration is refused then.
-    pub(super) fn value<T: Default>(
+    /// The value of a key with a default; a value that does not parse is noted, and the default used.
+    ///
+    /// # Panics
+    /// If the table gives the key no default that `parse` takes.
+    pub(super) fn value<T>(
         &mut self,
         values: &Values,
         key: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        self.optional(values, key, parse).unwrap_or_default()
+        self.optional(values, key, &parse).unwrap_or_else(|| {
+            let section = if values.path.is_empty() { &keys::TOP } else { &keys::PROVIDER };
+            let default = section.defaults().find(|(name, _)| *name == key).map(|(_, default)| default);
+            default.and_then(|text| parse(text).ok()).expect("the table's defaults parse")
+        })
     }
 
     /// Notes a mistake at a key.
@@ -186,7 +192,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 }
 
 /// A whole number within a range.
-pub(super) fn number(low: u32, high: u32) -> impl FnOnce(&str) -> Result<u32, String> {
+pub(super) fn number(low: u32, high: u32) -> impl Fn(&str) -> Result<u32, String> {
     move |text| match text.parse::<u32>() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
         _ => Err(format!("{text:?} is not a whole number from {low} to {high}")),

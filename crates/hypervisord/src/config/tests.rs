@@ -130,6 +130,12 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
 }
 
 #[test]
+fn an_empty_variable_is_not_set() {
+    let config = load_with("log_level: warn\n", &[("HYPERSDK_LOG_LEVEL", "")]).unwrap();
+    assert_eq!(config.log.level, "warn");
+}
+
+#[test]
 fn a_mistake_names_the_variable_or_flag_it_is_in() {
     let error = load_with("", &[("HYPERSDK_TIMEOUT", "soon")]).unwrap_err();
     assert!(error.to_string().starts_with("environment HYPERSDK_TIMEOUT: timeout: "), "{error}");
@@ -242,4 +248,35 @@ fn what_is_shown_reads_back_the_same_and_keeps_the_secret() {
 fn no_debug_output_holds_a_password() {
     let config = load("vcenter_url: vc\nusername: u\npassword: hunter2\n").unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_look_at_a_wrong_configuration_shows_the_defaults_in_place_of_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, "timeout: 30\nretry_delay: 7s\n").unwrap();
+    let (config, mistakes) = Config::inspect(&Sources { file: Some(file), ..Sources::default() });
+    let shown = config.unwrap().to_yaml();
+    assert!(shown.contains("timeout: 1h") && shown.contains("retry_delay: 7s"), "{shown}");
+    assert_eq!(mistakes.len(), 1);
+}
+
+#[test]
+fn the_example_documents_every_key_with_its_default() {
+    let example = include_str!("../../config.example.yaml");
+    for key in keys::TOP.names() {
+        assert!(example.contains(&format!("#{key}:")), "{key} is missing");
+    }
+    for (key, default) in keys::TOP.defaults() {
+        assert!(example.contains(&format!("#{key}: {default}\n")), "{key} is not {default}");
+    }
+    let defaults: String = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| {
+            let key = line.split(':').next().unwrap_or_default();
+            keys::TOP.defaults().any(|(name, _)| name == key)
+        })
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(load(&defaults).unwrap().to_yaml(), load("").unwrap().to_yaml());
 }
