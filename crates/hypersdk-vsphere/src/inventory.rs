@@ -1,0 +1,13 @@
+//! Finding VMs: the whole inventory page by page, or one of them directly.
+
+mod find;
+mod list;
+mod paths;
+mod summary;
+
+pub(crate) use find::{by_id, find};
+pub(crate) use list::list;
+pub(crate) use paths::unescape;
+
+/// Everything an inventory path consists of, VMs aside.
+const ANCESTORS: [&str; 3] = ["Folder", "Datacenter", "VirtualApp"];

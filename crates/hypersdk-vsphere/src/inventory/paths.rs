@@ -1,0 +1,143 @@
+//! Inventory paths: `/datacenter/vm/folder/name`, the root folder left out.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::api::ObjectContent;
+use crate::soap::{MoRef, Properties};
+
+/// Names and parents of folders, datacenters and vApps, by id.
+#[derive(Debug, Default)]
+pub(super) struct Ancestors {
+    entries: HashMap<String, Ancestor>,
+    hosts: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+struct Ancestor {
+    name: String,
+    parent: Option<String>,
+}
+
+impl Ancestors {
+    /// Takes note of an object with the properties `name`, `parent` and, for a vApp, `parentFolder`.
+    pub(super) fn add(&mut self, content: &ObjectContent) {
+        let Some(name) = content.properties.get("name") else { return };
+        if content.object.kind == "HostSystem" {
+            self.hosts.insert(content.object.id.clone(), unescape(&name.text).into_owned());
+            return;
+        }
+        let parent = reference(&content.properties, "parentFolder").or_else(|| {
+            // The parent of a vApp that stands in a resource pool is no part of its inventory path.
+            reference(&content.properties, "parent").filter(|parent| parent.kind != "ResourcePool")
+        });
+        let parent = parent.map(|parent| parent.id);
+        self.entries
+            .insert(content.object.id.clone(), Ancestor { name: escape(&name.text).into_owned(), parent });
+    }
+
+    /// The path of a VM from its properties `name`, `parent` and `parentVApp`. Where the account may not see
+    /// an ancestor, the path begins below it.
+    pub(super) fn path_of(&self, vm: &Properties, root: &MoRef) -> String {
+        let name = vm.get("name").map(|name| escape(&name.text)).unwrap_or_default();
+        let mut names = vec![name.as_ref()];
+        let mut next =
+            reference(vm, "parentVApp").or_else(|| reference(vm, "parent")).map(|parent| parent.id);
+        while let Some(id) = next.take_if(|id| **id != root.id) {
+            let Some(ancestor) = self.entries.get(&id) else { break };
+            names.push(&ancestor.name);
+            // An inventory is a tree; a server that answers otherwise must not hang the client.
+            if names.len() > 100 {
+                break;
+            }
+            next = ancestor.parent.clone();
+        }
+        names.iter().rev().flat_map(|name| ["/", name]).collect()
+    }
+
+    /// A host's name.
+    pub(super) fn host(&self, id: &str) -> Option<&str> {
+        self.hosts.get(id).map(String::as_str)
+    }
+}
+
+pub(super) fn reference(properties: &Properties, name: &str) -> Option<MoRef> {
+    properties.get(name)?.moref().ok()
+}
+
+/// Names come with `/`, `\` and `%` escaped already; a server that does not is helped along.
+fn escape(name: &str) -> Cow<'_, str> {
+    if name.contains('/') { Cow::Owned(name.replace('/', "%2f")) } else { Cow::Borrowed(name) }
+}
+
+/// A name as people wrote it.
+pub(crate) fn unescape(name: &str) -> Cow<'_, str> {
+    if !name.contains('%') {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 3).map(str::to_ascii_lowercase);
+        let character = match code.as_deref() {
+            Some("2f") => Some('/'),
+            Some("5c") => Some('\\'),
+            Some("25") => Some('%'),
+            _ => None,
+        };
+        out.push(character.unwrap_or('%'));
+        rest = &rest[at + if character.is_some() { 3 } else { 1 }..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::Element;
+
+    fn object(kind: &str, id: &str, name: &str, parent: Option<(&str, &str)>) -> ObjectContent {
+        let mut writer = crate::soap::Writer::default();
+        writer.nest("p", |out| {
+            out.text("name", name);
+            if let Some((kind, id)) = parent {
+                out.moref("parent", &MoRef::new(kind, id));
+            }
+        });
+        let tree = crate::soap::parse_tree(&writer.finish());
+        let properties =
+            tree.children.into_iter().map(|child: Element| (child.name.clone(), child)).collect();
+        ObjectContent { object: MoRef::new(kind, id), properties }
+    }
+
+    #[test]
+    fn a_path_runs_from_below_the_root_to_the_name_with_slashes_escaped() {
+        let root = MoRef::new("Folder", "group-d1");
+        let mut ancestors = Ancestors::default();
+        ancestors.add(&object("Folder", "group-d1", "Datacenters", None));
+        ancestors.add(&object("Datacenter", "dc-2", "DC0", Some(("Folder", "group-d1"))));
+        ancestors.add(&object("Folder", "group-v3", "vm", Some(("Datacenter", "dc-2"))));
+        ancestors.add(&object("Folder", "group-v4", "a%2fb", Some(("Folder", "group-v3"))));
+        let vm = object("VirtualMachine", "vm-5", "web/01", Some(("Folder", "group-v4")));
+        assert_eq!(ancestors.path_of(&vm.properties, &root), "/DC0/vm/a%2fb/web%2f01");
+    }
+
+    #[test]
+    fn an_invisible_ancestor_shortens_the_path_and_a_loop_ends() {
+        let root = MoRef::new("Folder", "group-d1");
+        let mut ancestors = Ancestors::default();
+        ancestors.add(&object("Folder", "group-v3", "team", Some(("Folder", "hidden"))));
+        let vm = object("VirtualMachine", "vm-5", "web", Some(("Folder", "group-v3")));
+        assert_eq!(ancestors.path_of(&vm.properties, &root), "/team/web");
+        ancestors.add(&object("Folder", "loop", "x", Some(("Folder", "loop"))));
+        let vm = object("VirtualMachine", "vm-6", "web", Some(("Folder", "loop")));
+        assert!(ancestors.path_of(&vm.properties, &root).ends_with("/x/web"));
+    }
+
+    #[test]
+    fn names_are_shown_as_written() {
+        assert_eq!(unescape("a%2fb%5cc%25d%zz%"), "a/b\\c%d%zz%");
+    }
+}

@@ -1,0 +1,98 @@
+//! From nothing to a lease that is ready.
+
+use hypersdk_core::Error;
+use tokio::sync::mpsc;
+
+use super::Command;
+use crate::api::{ExportSnapshot, ExportVm, LeaseInfo};
+use crate::session::Scope;
+use crate::snapshot;
+use crate::soap::{CallError, Fault, Malformed, MoRef};
+use crate::wait::{self, Watched};
+
+/// What to export.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) vm: MoRef,
+    /// Export from a snapshot made for it; else the VM itself, which then must not run.
+    pub(crate) snapshot: Option<SnapshotPlan>,
+}
+
+/// A snapshot to be made.
+#[derive(Debug)]
+pub(crate) struct SnapshotPlan {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) quiesce: bool,
+}
+
+/// What is held at the server by now.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) snapshot: Option<MoRef>,
+    pub(super) lease: Option<MoRef>,
+}
+
+/// Does what the plan says and notes in `held` each thing as soon as it exists. Stops between two steps, and
+/// while waiting for the lease, when nobody waits for the outcome any more.
+pub(super) async fn acquire(
+    scope: &Scope,
+    plan: &Plan,
+    held: &mut Held,
+    inbox: &mut mpsc::Receiver<Command>,
+) -> Result<LeaseInfo, Error> {
+    let given_up = || Error::cancelled("open lease");
+    if let Some(wanted) = &plan.snapshot {
+        // An earlier attempt at the same job may have been killed before it could remove its own.
+        for leftover in snapshot::find(scope, &plan.vm, &wanted.name).await? {
+            tracing::info!(name = wanted.name, "removing the snapshot of an earlier attempt");
+            snapshot::remove(scope, &leftover).await?;
+        }
+        if inbox.is_closed() {
+            return Err(given_up());
+        }
+        let made =
+            snapshot::create(scope, &plan.vm, &wanted.name, &wanted.description, wanted.quiesce).await?;
+        held.snapshot = Some(made);
+        if inbox.is_closed() {
+            return Err(given_up());
+        }
+    }
+    let (granted, method) = match &held.snapshot {
+        Some(snapshot) => (scope.call(&ExportSnapshot { this: snapshot.clone() }).await, "ExportSnapshot"),
+        None => (scope.call(&ExportVm { this: plan.vm.clone() }).await, "ExportVm"),
+    };
+    let lease = granted.map_err(|error| {
+        if error.leaves_doubt() {
+            tracing::warn!(%error, "a lease may have been granted that nobody holds; it ends by its timeout");
+        }
+        error.into_error(method)
+    })?;
+    held.lease = Some(lease.clone());
+    tokio::select! {
+        biased;
+        _nobody_waits = inbox.recv() => Err(given_up()),
+        info = ready(scope, &lease) => info.map_err(|error| error.into_error("wait for lease")),
+    }
+}
+
+/// Waits until the lease is ready.
+async fn ready(scope: &Scope, lease: &MoRef) -> Result<LeaseInfo, CallError> {
+    let state = Watched { object: lease.clone(), kind: "HttpNfcLease", paths: &["state", "error"] };
+    let limit = scope.connector().config().lease_ready_timeout;
+    let outcome = wait::until(scope, &state, limit, |known| match known.get("state")?.text.as_str() {
+        "ready" => Some(Ok(())),
+        "initializing" => None,
+        other => Some(Err(known.get("error").map_or_else(
+            || Fault::new("InvalidState", format!("the lease is {other}")),
+            Fault::from_localized,
+        ))),
+    })
+    .await?;
+    outcome.map_err(|fault| CallError::Fault(Box::new(fault)))?;
+    let info = Watched { object: lease.clone(), kind: "HttpNfcLease", paths: &["info"] };
+    let known = wait::properties(scope, &info).await?;
+    let info =
+        known.get("info").ok_or_else(|| Malformed("the lease is ready but says nothing".to_owned()))?;
+    Ok(LeaseInfo::read(info)?)
+}

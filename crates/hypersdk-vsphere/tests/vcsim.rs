@@ -1,0 +1,275 @@
+//! Against govmomi's vSphere simulator: other people's server, real SOAP.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use futures::{StreamExt, TryStreamExt};
+use hypersdk_core::{
+    ErrorKind, ExportOptions, PowerPolicy, PowerState, Provider, ProviderExt, VmFilter, VmId, VmSelector,
+};
+use hypersdk_vsphere::{CertificateRefused, Fault, FaultKind, Thumbprint, VsphereConfig, VsphereProvider};
+
+/// The simulator as a child process; ends with the test.
+struct Vcsim {
+    child: Child,
+    url: String,
+    trace: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+/// The first start builds the program; the others wait for it.
+static STARTING: Mutex<()> = Mutex::new(());
+
+impl Vcsim {
+    fn start(arguments: &[&str]) -> Vcsim {
+        let _one_build = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let trace = dir.path().join("trace");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/vcsim/run.sh");
+        let mut child = Command::new(&script)
+            .args(arguments)
+            .arg("-trace")
+            .arg(&trace)
+            .env("VCSIM_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("vcsim"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", script.display()));
+        let mut url = String::new();
+        let stdout = child.stdout.take().expect("standard output is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("a line or its end");
+        assert!(
+            url.starts_with("https://"),
+            "govmomi's simulator did not start; these tests need: \
+             apt-get install golang-go golang-github-vmware-govmomi-dev"
+        );
+        Vcsim { child, url: url.trim().to_owned(), trace, _dir: dir }
+    }
+
+    fn config(&self) -> VsphereConfig {
+        let mut config = VsphereConfig::new(&self.url, "user", "pass");
+        config.insecure = true;
+        config
+    }
+
+    fn provider(&self) -> VsphereProvider {
+        VsphereProvider::new(self.config()).expect("a usable configuration")
+    }
+
+    /// How often a method was called.
+    fn calls(&self, method: &str) -> usize {
+        let trace = std::fs::read_to_string(&self.trace).unwrap_or_default();
+        trace.matches(&format!("<{method} xmlns=")).count()
+    }
+}
+
+impl Drop for Vcsim {
+    fn drop(&mut self) {
+        // Standard input closes with the handle, and the program ends.
+        drop(self.child.stdin.take());
+        let _ended = self.child.wait();
+    }
+}
+
+fn selector(text: &str) -> VmSelector {
+    text.parse().expect("a selector")
+}
+
+#[tokio::test]
+async fn the_whole_inventory_of_a_vcenter_is_listed_with_its_paths() {
+    let vcsim = Vcsim::start(&["-vms", "40", "-datacenters", "2", "-folders", "1"]);
+    let provider = vcsim.provider();
+    let vms = provider.list_all(VmFilter::default()).await.unwrap();
+    // A lone host and a cluster in each of two datacenters, forty VMs in each.
+    assert_eq!(vms.len(), 160);
+    for vm in &vms {
+        assert!(vm.path.starts_with("/F0/DC"), "{}", vm.path);
+        assert!(vm.path.ends_with(&format!("/{}", vm.name)), "{}", vm.path);
+        assert_eq!(vm.power, PowerState::On);
+        assert!(vm.host.is_some() && vm.instance_uuid.is_some() && vm.memory_bytes.is_some(), "{vm:?}");
+    }
+    let filter = VmFilter { name: Some("dc1_*_vm7".into()), ..VmFilter::default() };
+    assert_eq!(provider.list_all(filter).await.unwrap().len(), 2);
+    let filter = VmFilter { folder: Some("/F0/DC1".into()), ..VmFilter::default() };
+    assert_eq!(provider.list_all(filter).await.unwrap().len(), 80);
+    provider.close().await;
+    assert_eq!((vcsim.calls("Login"), vcsim.calls("Logout")), (1, 1));
+    assert_eq!(vcsim.calls("CreateContainerView"), vcsim.calls("DestroyView"));
+}
+
+#[tokio::test]
+async fn paths_ids_uuids_and_globs_find_the_same_vm() {
+    let vcsim = Vcsim::start(&["-folders", "1"]);
+    let provider = vcsim.provider();
+    let all = provider.list_all(VmFilter::default()).await.unwrap();
+    for vm in &all {
+        assert_eq!(provider.get(&VmSelector::Path(vm.path.clone())).await.unwrap(), *vm);
+        assert_eq!(provider.get(&VmSelector::Id(vm.id.clone())).await.unwrap(), *vm);
+        let uuid = VmSelector::Id(VmId::new(vm.instance_uuid.as_deref().unwrap()));
+        assert_eq!(provider.get(&uuid).await.unwrap(), *vm);
+    }
+    let globbed = provider.find(&selector("/F0/DC0/vm/*/DC0_H0_*")).await.unwrap();
+    assert_eq!(globbed.len(), 2, "{globbed:?}");
+    assert_eq!(provider.find(&selector("/**/DC0_*")).await.unwrap().len(), all.len());
+    for nothing in ["/F0/DC0/vm/no-such", "/F0/DC0/vm", "vm-999999", "/nowhere/*"] {
+        assert_eq!(provider.find(&selector(nothing)).await.unwrap(), [], "{nothing}");
+    }
+    let unknown = VmSelector::Id(VmId::new("6ba7b810-9dad-11d1-80b4-00c04fd430c8"));
+    assert_eq!(provider.find(&unknown).await.unwrap(), []);
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn a_stand_alone_host_has_its_own_paths() {
+    let vcsim = Vcsim::start(&["-kind", "esx", "-vms", "3"]);
+    let provider = vcsim.provider();
+    let vms = provider.list_all(VmFilter::default()).await.unwrap();
+    assert_eq!(vms.len(), 3);
+    for vm in &vms {
+        assert_eq!(vm.path, format!("/ha-datacenter/vm/{}", vm.name));
+        assert_eq!(provider.get(&VmSelector::Path(vm.path.clone())).await.unwrap(), *vm);
+        assert_eq!(provider.get(&VmSelector::Id(vm.id.clone())).await.unwrap(), *vm);
+    }
+    provider.close().await;
+    assert_eq!((vcsim.calls("Login"), vcsim.calls("Logout")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_vm_is_switched_off_and_on() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let vm = selector("/DC0/vm/DC0_H0_VM0");
+    let id = provider.get(&vm).await.unwrap().id;
+    provider.power_off(&id).await.unwrap();
+    assert_eq!(provider.get(&vm).await.unwrap().power, PowerState::Off);
+    let again = provider.power_off(&id).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{}", again.chain());
+    assert_eq!(fault_of(&again), Some(FaultKind::InvalidPowerState));
+    provider.power_on(&id).await.unwrap();
+    assert_eq!(provider.get(&vm).await.unwrap().power, PowerState::On);
+    provider.close().await;
+    assert_eq!(vcsim.calls("CreatePropertyCollector"), vcsim.calls("DestroyPropertyCollector"));
+}
+
+#[tokio::test]
+async fn a_snapshot_is_made_found_and_removed() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let vm = provider.get(&selector("/DC0/vm/DC0_H0_VM0")).await.unwrap().id;
+    let name = "hypersdk-job <1> & \"two\"";
+    let snapshot = provider.create_snapshot(&vm, name, false).await.unwrap();
+    assert_eq!(provider.find_snapshots(&vm, name).await.unwrap(), [snapshot.clone()]);
+    provider.remove_snapshot(&snapshot).await.unwrap();
+    assert_eq!(provider.find_snapshots(&vm, name).await.unwrap(), Vec::<String>::new());
+    provider.remove_snapshot(&snapshot).await.expect("one that is gone already is no error");
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn an_export_this_server_cannot_do_is_unsupported() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let vm = provider.get(&selector("/DC0/vm/DC0_H0_VM0")).await.unwrap().id;
+    let options = ExportOptions { power: PowerPolicy::Keep, ..ExportOptions::default() };
+    let error = provider.open_export(&vm, &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", error.chain());
+    assert_eq!(fault_of(&error), Some(FaultKind::NotSupported));
+    assert!(!error.is_retryable());
+    assert_eq!(vcsim.calls("ExportVm"), 1);
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_export_of_a_running_vm_leaves_no_snapshot() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let vm = provider.get(&selector("/DC0/vm/DC0_H0_VM0")).await.unwrap().id;
+    let job = "job-7".parse().unwrap();
+    let options = ExportOptions { job: Some(job), ..ExportOptions::default() };
+    // This version of the simulator has no ExportSnapshot.
+    let error = provider.open_export(&vm, &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", error.chain());
+    assert_eq!((vcsim.calls("CreateSnapshot_Task"), vcsim.calls("RemoveSnapshot_Task")), (1, 1));
+    assert_eq!(provider.find_snapshots(&vm, "hypersdk-job-7").await.unwrap(), Vec::<String>::new());
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_and_not_again() {
+    let vcsim = Vcsim::start(&[]);
+    let mut config = vcsim.config();
+    config.password = "wrong".into();
+    let provider = VsphereProvider::new(config).unwrap();
+    for _ in 0..3 {
+        let error = provider.find(&selector("vm-1")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{}", error.chain());
+        assert!(!error.is_retryable());
+    }
+    let error = provider.list(VmFilter::default()).next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert_eq!(vcsim.calls("Login"), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_certificate_is_refused_with_its_thumbprint_which_then_works() {
+    let vcsim = Vcsim::start(&[]);
+    let mut config = vcsim.config();
+    config.insecure = false;
+    let error = VsphereProvider::new(config.clone()).unwrap().find(&selector("vm-1")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!error.is_retryable());
+    let refused = refused_of(&error).clone();
+    assert!(error.advice().unwrap().contains(&refused.sha256.to_string()), "{:?}", error.advice());
+    assert_eq!(vcsim.calls("Login"), 0);
+
+    for thumbprint in [refused.sha256.to_string(), refused.sha1.to_string().to_lowercase()] {
+        config.thumbprint = Some(thumbprint);
+        let provider = VsphereProvider::new(config.clone()).unwrap();
+        assert!(!provider.list_all(VmFilter::default()).await.unwrap().is_empty());
+        provider.close().await;
+    }
+    config.thumbprint = Some(Thumbprint::sha256(b"another certificate").to_string());
+    // A thumbprint that does not match is refused even where any certificate would do.
+    config.insecure = true;
+    let error = VsphereProvider::new(config).unwrap().find(&selector("vm-1")).await.unwrap_err();
+    assert_eq!(refused_of(&error).sha256, refused.sha256);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_dropped_logs_out() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let listing: Vec<_> = provider.list(VmFilter::default()).try_collect().await.unwrap();
+    assert!(!listing.is_empty());
+    drop(provider);
+    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        while vcsim.calls("Logout") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the session is logged out in the background");
+}
+
+#[tokio::test]
+async fn a_closed_provider_connects_again_when_used() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    for _ in 0..2 {
+        assert_eq!(provider.find(&selector("/DC0/vm/DC0_H0_VM0")).await.unwrap().len(), 1);
+        provider.close().await;
+    }
+    assert_eq!((vcsim.calls("Login"), vcsim.calls("Logout")), (2, 2));
+}
+
+fn fault_of(error: &hypersdk_core::Error) -> Option<FaultKind> {
+    std::error::Error::source(error)?.downcast_ref::<Fault>().map(Fault::kind)
+}
+
+fn refused_of(error: &hypersdk_core::Error) -> &CertificateRefused {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref())
+        .unwrap_or_else(|| panic!("a refused certificate, not {}", error.chain()))
+}
