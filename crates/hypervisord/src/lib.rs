@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod api;
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod readiness;
+mod reload;
+mod server;
+mod shutdown;
+mod signals;
+mod submission;
+mod systemd;
+mod telemetry;
+
+pub use app::App;
+pub use cli::{Args, Command};
+pub use commands::run;
+pub use config::{Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources};
+pub use demo::Demo;
+pub use reload::Reload;
+pub use signals::Signals;
+pub use telemetry::{LogConfig, LogFormat, Telemetry};

@@ -1,0 +1,115 @@
+//! What handlers take from a request, with refusals as problems.
+
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use hypersdk_core::JobId;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::Problem;
+
+/// How long a body may take to come.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A body of JSON or YAML, by its content type.
+///
+/// Any other type is refused, also because a web page may send those across origins without being asked.
+#[derive(Debug)]
+pub(super) struct Document(pub(super) Value);
+
+impl<S: Send + Sync> FromRequest<S> for Document {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.split(';').next())
+            .map(|text| text.trim().to_ascii_lowercase())
+            .unwrap_or_default();
+        let is_yaml = match content_type.as_str() {
+            "application/json" => false,
+            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => true,
+            _ => {
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "send Content-Type: application/json or application/yaml",
+                ));
+            }
+        };
+        let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, state))
+            .await
+            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
+            .map_err(unreadable)?;
+        if is_yaml { yaml(&body) } else { json(&body) }.map(Document)
+    }
+}
+
+fn unreadable(rejection: BytesRejection) -> Problem {
+    let status = rejection.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let limit = super::BODY_LIMIT_BYTES;
+        return Problem::new(status, format!("the body is larger than {limit} bytes; send several requests"));
+    }
+    Problem::malformed(format!("the body cannot be read: {}", rejection.body_text()))
+}
+
+fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
+}
+
+fn yaml(body: &[u8]) -> Result<Value, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| Problem::malformed(format!("the body is not YAML: {}", error.without_snippet())))
+}
+
+/// The parameters of the query string.
+#[derive(Debug)]
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Params(params)),
+            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
+        }
+    }
+}
+
+/// The job identifier in the path. What is no identifier names no job.
+#[derive(Debug)]
+pub(super) struct JobPath(pub(super) JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let TextPath(text) = TextPath::from_request_parts(parts, state).await?;
+        text.parse().map(JobPath).map_err(|_| super::jobs::no_such_job(&text))
+    }
+}
+
+/// The one parameter of the path, decoded.
+#[derive(Debug)]
+pub(super) struct TextPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TextPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(TextPath(text)),
+            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! How jobs look on the wire.
+
+use chrono::{DateTime, Utc};
+use hypersdk_core::{
+    ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, PackageFormat, Phase, PowerPolicy,
+    Progress, VerifyMode,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+#[derive(Debug, Serialize)]
+pub(super) struct JobView {
+    definition: DefinitionView,
+    status: JobStatus,
+    progress: ProgressView,
+    result: Option<ResultView>,
+    error: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    completed_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        JobView {
+            progress: ProgressView::from(&job.progress),
+            status: job.status,
+            result: job.outcome.as_ref().map(ResultView::from),
+            error: job.failure.as_ref().map(error_text),
+            started_at: job.started_at,
+            completed_at: job.completed_at,
+            updated_at: job.updated_at,
+            definition: DefinitionView::from(job),
+        }
+    }
+}
+
+fn error_text(failure: &Failure) -> String {
+    match &failure.advice {
+        Some(advice) => format!("{}; {advice}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DefinitionView {
+    id: String,
+    name: Option<String>,
+    vm_path: String,
+    output_dir: String,
+    provider: Option<String>,
+    package_name: Option<String>,
+    format: &'static str,
+    compress: bool,
+    compression_level: u8,
+    cleanup_ovf: bool,
+    manifest_digest: &'static str,
+    verify: &'static str,
+    keep_partial: bool,
+    overwrite: bool,
+    priority: i32,
+    options: OptionsView,
+    metadata: Map<String, Value>,
+    created_at: DateTime<Utc>,
+    attempt: u32,
+}
+
+impl From<Job> for DefinitionView {
+    fn from(job: Job) -> Self {
+        let spec = job.spec;
+        DefinitionView {
+            id: job.id.to_string(),
+            name: spec.name,
+            vm_path: spec.vm.to_string(),
+            output_dir: spec.output_dir.display().to_string(),
+            provider: spec.provider.map(|name| name.to_string()),
+            package_name: spec.package_name,
+            format: spec.format.as_str(),
+            compress: spec.compress,
+            compression_level: spec.compression_level,
+            cleanup_ovf: spec.cleanup_ovf,
+            manifest_digest: word(&MANIFEST_DIGESTS, spec.manifest_digest),
+            verify: word(&VERIFY_MODES, spec.verify),
+            keep_partial: spec.keep_partial,
+            overwrite: spec.overwrite,
+            priority: spec.priority,
+            options: OptionsView::from(&spec.options),
+            metadata: spec.metadata,
+            created_at: job.created_at,
+            attempt: job.attempt,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct OptionsView {
+    power: &'static str,
+    quiesce: bool,
+}
+
+impl From<&ExportOptions> for OptionsView {
+    fn from(options: &ExportOptions) -> Self {
+        OptionsView { power: word(&POWER_POLICIES, options.power), quiesce: options.quiesce }
+    }
+}
+
+/// The words for package formats.
+pub(super) const FORMATS: [(&str, PackageFormat); 2] =
+    [("ovf", PackageFormat::Ovf), ("ova", PackageFormat::Ova)];
+
+/// The words for a manifest's algorithms.
+pub(super) const MANIFEST_DIGESTS: [(&str, ManifestDigest); 3] =
+    [("sha1", ManifestDigest::Sha1), ("sha256", ManifestDigest::Sha256), ("sha512", ManifestDigest::Sha512)];
+
+/// The words for ways to verify.
+pub(super) const VERIFY_MODES: [(&str, VerifyMode); 2] =
+    [("structure", VerifyMode::Structure), ("full", VerifyMode::Full)];
+
+/// The words for what to do about a running VM.
+pub(super) const POWER_POLICIES: [(&str, PowerPolicy); 2] =
+    [("snapshot", PowerPolicy::Snapshot), ("keep", PowerPolicy::Keep)];
+
+fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("unknown", |(word, _)| word)
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ProgressView {
+    phase: Phase,
+    current_file: Option<String>,
+    files_downloaded: u32,
+    total_files: u32,
+    bytes_downloaded: u64,
+    total_bytes: Option<u64>,
+    pub(super) percent_complete: f64,
+    /// Seconds.
+    pub(super) estimated_remaining: Option<f64>,
+    bytes_per_second: f64,
+}
+
+impl From<&Progress> for ProgressView {
+    fn from(progress: &Progress) -> Self {
+        ProgressView {
+            phase: progress.phase,
+            current_file: progress.current_file.clone(),
+            files_downloaded: progress.files_done,
+            total_files: progress.files_total,
+            bytes_downloaded: progress.bytes_done,
+            total_bytes: progress.bytes_total,
+            percent_complete: (progress.fraction * 10_000.0).round() / 100.0,
+            estimated_remaining: progress.remaining_seconds,
+            bytes_per_second: progress.bytes_per_second,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ResultView {
+    vm_name: String,
+    output_dir: String,
+    ovf_path: String,
+    files: Vec<FileView>,
+    total_size: u64,
+    /// Seconds.
+    duration: f64,
+    checksum: String,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileView {
+    name: String,
+    size: u64,
+    sha256: String,
+    attested: bool,
+}
+
+impl From<&Outcome> for ResultView {
+    fn from(outcome: &Outcome) -> Self {
+        ResultView {
+            vm_name: outcome.vm_name.clone(),
+            output_dir: outcome.output_dir.clone(),
+            ovf_path: outcome.ovf_path.clone(),
+            files: outcome
+                .files
+                .iter()
+                .map(|file| FileView {
+                    name: file.name.clone(),
+                    size: file.size,
+                    sha256: file.sha256.clone(),
+                    attested: file.attested,
+                })
+                .collect(),
+            total_size: outcome.total_size,
+            duration: outcome.duration_seconds,
+            checksum: outcome.checksum.clone(),
+            warnings: outcome.warnings.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_word() {
+        for format in PackageFormat::ALL {
+            assert_eq!(word(&FORMATS, format), format.as_str());
+        }
+        assert_eq!(word(&VERIFY_MODES, VerifyMode::default()), "structure");
+        assert_eq!(word(&POWER_POLICIES, PowerPolicy::default()), "snapshot");
+    }
+}

@@ -1,0 +1,162 @@
+//! What `POST /jobs/submit` understands.
+
+use hypersdk_core::{ExportOptions, JobId, JobSpec, ProviderName, VmId, VmSelector};
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::model::{FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
+use super::problem::{FieldError, Problem};
+use crate::submission::JobRequest;
+
+/// Fields that version 0.2 read and that mean nothing any more.
+const IGNORED: [&str; 5] = ["export_method", "method", "thin", "datacenter", "created_at"];
+
+/// A job as it was written, understood or not.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Its path in the body: empty if the body is the job, else `jobs[1]` or `[1]`.
+    pub(super) path: String,
+    pub(super) request: Result<JobRequest, Vec<FieldError>>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Takes a body apart: one job, `{"jobs": [...]}`, or a bare list.
+pub(super) fn entries(body: Value) -> Result<Vec<Entry>, Problem> {
+    let (prefix, jobs) = match body {
+        Value::Array(jobs) => ("", jobs),
+        Value::Object(mut object) if object.contains_key("jobs") => {
+            let jobs = object.remove("jobs");
+            let others: Vec<FieldError> = object
+                .keys()
+                .map(|name| FieldError::new(name, "unknown field beside jobs; put it into each job"))
+                .collect();
+            if !others.is_empty() {
+                return Err(Problem::invalid(others));
+            }
+            match jobs {
+                Some(Value::Array(jobs)) => ("jobs", jobs),
+                _ => return Err(Problem::invalid(vec![FieldError::new("jobs", "expected a list of jobs")])),
+            }
+        }
+        Value::Object(_) => return Ok(vec![entry(String::new(), body)]),
+        _ => return Err(Problem::malformed("expected a job, a list of jobs, or {\"jobs\": [...]}")),
+    };
+    if jobs.is_empty() {
+        return Err(Problem::invalid(vec![FieldError::new("jobs", "the list is empty")]));
+    }
+    Ok(jobs.into_iter().enumerate().map(|(index, job)| entry(format!("{prefix}[{index}]"), job)).collect())
+}
+
+fn entry(path: String, job: Value) -> Entry {
+    let mut warnings = Vec::new();
+    let request = match Fields::open(&path, job) {
+        Ok(fields) => read(fields, &mut warnings),
+        Err(error) => Err(vec![error]),
+    };
+    Entry { path, request, warnings }
+}
+
+fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Vec<FieldError>> {
+    let vm_given = fields.take("vm_path");
+    let vm = match &vm_given {
+        Some(Value::String(text)) => match text.parse::<VmSelector>() {
+            Ok(vm) => Some(vm),
+            Err(error) => {
+                fields.wrong("vm_path", error.to_string());
+                None
+            }
+        },
+        Some(_) => {
+            fields.wrong("vm_path", "expected a text");
+            None
+        }
+        None => {
+            fields.wrong("vm_path", "is missing: give an inventory path, a managed object id or a glob");
+            None
+        }
+    };
+    let output_dir = output_dir(&mut fields);
+    let id = fields.parsed("id", |text| text.parse::<JobId>().map_err(|error| error.to_string()));
+    let provider =
+        fields.parsed("provider", |text| text.parse::<ProviderName>().map_err(|error| error.to_string()));
+    // What is missing is noted by now, so the stand-ins are never used.
+    let vm = vm.unwrap_or_else(|| VmSelector::Id(VmId::new("")));
+    let mut spec = JobSpec::new(vm, output_dir.unwrap_or_default());
+    spec.provider = provider;
+    spec.name = fields.text("name");
+    spec.package_name = fields.parsed("package_name", package_name);
+    spec.format = fields.word("format", &FORMATS).unwrap_or(spec.format);
+    spec.compress = fields.boolean("compress").unwrap_or(spec.compress);
+    spec.compression_level = fields
+        .integer("compression_level", 0, 9)
+        .and_then(|level| u8::try_from(level).ok())
+        .unwrap_or(spec.compression_level);
+    spec.cleanup_ovf = fields.boolean("cleanup_ovf").unwrap_or(spec.cleanup_ovf);
+    spec.manifest_digest = fields.word("manifest_digest", &MANIFEST_DIGESTS).unwrap_or(spec.manifest_digest);
+    spec.verify = fields.word("verify", &VERIFY_MODES).unwrap_or(spec.verify);
+    spec.keep_partial = fields.boolean("keep_partial").unwrap_or(spec.keep_partial);
+    spec.overwrite = fields.boolean("overwrite").unwrap_or(spec.overwrite);
+    spec.priority = fields
+        .integer("priority", i64::from(i32::MIN), i64::from(i32::MAX))
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or(spec.priority);
+    spec.options = options(&mut fields);
+    spec.metadata = fields.object("metadata").unwrap_or_default();
+    if fields.take("vcenter").is_some() {
+        fields.wrong(
+            "vcenter",
+            "a connection for one job is not available in this build; configure it under providers and name it in provider",
+        );
+    }
+    for name in IGNORED {
+        if fields.take(name).is_some() {
+            warnings.push(format!("{} is ignored: it has no meaning since version 0.3", fields.path(name)));
+        }
+    }
+    let errors = fields.close();
+    if errors.is_empty() { Ok(JobRequest { id, spec }) } else { Err(errors) }
+}
+
+fn output_dir(fields: &mut Fields) -> Option<String> {
+    let dir = fields.text("output_dir");
+    let path = fields.text("output_path");
+    match (dir, path) {
+        (Some(dir), Some(path)) if dir != path => {
+            fields.wrong("output_path", "is another name of output_dir, which says something else");
+            None
+        }
+        (None, None) => {
+            fields.wrong("output_dir", "is missing: give an absolute path of an existing directory");
+            None
+        }
+        (dir, path) => dir.or(path),
+    }
+}
+
+fn package_name(text: &str) -> Result<String, String> {
+    let legal = !text.is_empty()
+        && text.len() <= 80
+        && !text.starts_with(['.', ' '])
+        && !text.ends_with([' ', '.'])
+        && !text.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|'])
+        && !text.chars().any(char::is_control);
+    if legal {
+        Ok(text.to_owned())
+    } else {
+        Err("give a file name of at most 80 bytes, without path and without extension".to_owned())
+    }
+}
+
+fn options(fields: &mut Fields) -> ExportOptions {
+    let mut options = ExportOptions::default();
+    let Some(object) = fields.object("options") else { return options };
+    match Fields::open(&fields.path("options"), Value::Object(object)) {
+        Ok(mut inner) => {
+            options.power = inner.word("power", &POWER_POLICIES).unwrap_or_default();
+            options.quiesce = inner.boolean("quiesce").unwrap_or_default();
+            fields.adopt(inner.close());
+        }
+        Err(error) => fields.adopt(vec![error]),
+    }
+    options
+}

@@ -1,0 +1,8 @@
+//! Every route, over a store in memory, a fake provider and a fake runner.
+
+mod harness;
+mod inventory;
+mod looking;
+mod problems;
+mod streaming;
+mod submitting;

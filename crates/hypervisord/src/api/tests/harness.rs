@@ -1,0 +1,137 @@
+//! A router with everything behind it in memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hypersdk_core::testing::{FakeProvider, FakeRun, FakeRunner};
+use hypersdk_core::{JobManager, JobManagerConfig, JobStatus, MemoryStore, ProviderRegistry};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::api::{ApiState, router};
+use crate::readiness::{Readiness, Stage};
+use crate::submission::{OutputDir, Submission};
+
+pub(super) struct Harness {
+    pub(super) router: Router,
+    pub(super) manager: JobManager,
+    pub(super) provider: FakeProvider,
+    pub(super) runner: Arc<FakeRunner>,
+    pub(super) readiness: Readiness,
+    pub(super) stopping: CancellationToken,
+    pub(super) root: tempfile::TempDir,
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The fields that are named as wrong.
+    pub(super) fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().filter_map(|error| error["field"].as_str()).collect()
+    }
+}
+
+impl Harness {
+    /// With two VMs under `/DC0/vm/prod` and one under `/DC0/vm/test`, and an export root.
+    pub(super) async fn new() -> Self {
+        Self::with_plan([]).await
+    }
+
+    pub(super) async fn with_plan(plan: impl IntoIterator<Item = FakeRun>) -> Self {
+        let provider = FakeProvider::new(|_, _| String::new());
+        for path in ["/DC0/vm/prod/web01", "/DC0/vm/prod/web02", "/DC0/vm/test/db01"] {
+            provider.add_vm(path, Vec::new());
+        }
+        let mut providers = ProviderRegistry::new();
+        providers.insert("default".parse().unwrap(), Arc::new(provider.clone()));
+        let providers = Arc::new(providers);
+        let runner = Arc::new(FakeRunner::new(plan));
+        let manager = JobManager::start(
+            Arc::new(MemoryStore::new()),
+            runner.clone(),
+            JobManagerConfig {
+                retry_attempts: 0,
+                poll: Duration::from_millis(50),
+                ..JobManagerConfig::default()
+            },
+        )
+        .await
+        .unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let check = OutputDir::new(Some(root.path().to_owned()));
+        let readiness = Readiness::starting();
+        readiness.set(Stage::Ready);
+        let stopping = CancellationToken::new();
+        let router = router(ApiState {
+            submission: Submission::new(manager.clone(), Arc::clone(&providers), vec![Arc::new(check)]),
+            manager: manager.clone(),
+            providers,
+            readiness: readiness.clone(),
+            started: Instant::now(),
+            stopping: stopping.clone(),
+        });
+        Harness { router, manager, provider, runner, readiness, stopping, root }
+    }
+
+    pub(super) fn dir(&self) -> String {
+        self.root.path().display().to_string()
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_as(path, "application/json", &body.to_string()).await
+    }
+
+    pub(super) async fn post_as(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path).header("content-type", content_type);
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// Submits one job and returns its id.
+    pub(super) async fn submit(&self, vm: &str) -> String {
+        let body = serde_json::json!({ "vm_path": vm, "output_dir": self.dir() });
+        let answer = self.post("/jobs/submit", &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+        answer.body["job_ids"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the job has ended.
+    pub(super) async fn ended(&self, id: &str) -> JobStatus {
+        let id = id.parse().unwrap();
+        let mut grown = self.manager.store().latest();
+        loop {
+            grown.borrow_and_update();
+            let status = self.manager.get(&id).await.unwrap().unwrap().status;
+            if status.is_final() {
+                return status;
+            }
+            tokio::time::timeout(Duration::from_secs(10), grown.changed()).await.unwrap().unwrap();
+        }
+    }
+
+    pub(super) async fn jobs(&self) -> u64 {
+        self.manager.store().counts().await.unwrap().total()
+    }
+}

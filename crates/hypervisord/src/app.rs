@@ -1,0 +1,164 @@
+//! The daemon put together: [`App::build`] wires and binds, [`App::run`] serves until a signal.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::Router;
+use hypersdk_core::{JobManager, JobManagerConfig, JobStore, ProviderRegistry};
+use hypersdk_export::{ExportConfig, ExportRunner};
+use hypersdk_store::SqliteStore;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, ApiState};
+use crate::config::Config;
+use crate::readiness::{Readiness, Stage};
+use crate::reload::Reload;
+use crate::server::{self, Limits};
+use crate::shutdown;
+use crate::signals::{Request, Signals};
+use crate::submission::{OutputDir, Submission};
+use crate::systemd;
+
+/// How often claims are renewed and progress is saved.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// After how long without a heartbeat a job is taken back.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often to look for pending jobs without being told.
+const POLL: Duration = Duration::from_secs(2);
+
+/// The daemon, wired and bound, not serving yet.
+pub struct App {
+    pub(crate) listener: TcpListener,
+    pub(crate) addr: SocketAddr,
+    pub(crate) router: Router,
+    pub(crate) parts: Parts,
+}
+
+/// What a stop takes down, in its order.
+pub(crate) struct Parts {
+    pub(crate) readiness: Readiness,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) manager: JobManager,
+    pub(crate) providers: Arc<ProviderRegistry>,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) drain_grace: Duration,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Binds the address, opens the database, connects what is configured (lazily), and takes back jobs
+    /// that an earlier process left running.
+    ///
+    /// # Errors
+    /// The address is taken, the database cannot be opened or is another daemon's, or a provider refuses
+    /// its configuration.
+    pub async fn build(config: Config) -> anyhow::Result<App> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let listener = server::bind(&config.daemon_addr)
+            .await
+            .with_context(|| format!("listen on {}", config.daemon_addr))?;
+        let addr = listener.local_addr()?;
+        let store = Arc::new(open_store(&config.database_path).await?);
+        let providers = Arc::new(open_providers(&config)?);
+        let export = ExportConfig { download_workers: config.download_workers as usize };
+        let runner = Arc::new(ExportRunner::new(Arc::clone(&providers), export));
+        let manager =
+            JobManager::start(Arc::clone(&store) as Arc<dyn JobStore>, runner, manager_config(&config))
+                .await
+                .context("start the job manager")?;
+        let readiness = Readiness::starting();
+        let stopping = CancellationToken::new();
+        let checks: Vec<Arc<dyn crate::submission::Check>> =
+            vec![Arc::new(OutputDir::new(config.export_root))];
+        let router = api::router(ApiState {
+            submission: Submission::new(manager.clone(), Arc::clone(&providers), checks),
+            manager: manager.clone(),
+            providers: Arc::clone(&providers),
+            readiness: readiness.clone(),
+            started: Instant::now(),
+            stopping: stopping.clone(),
+        });
+        let drain_grace = config.drain_grace;
+        let parts = Parts { readiness, stopping, manager, providers, store, drain_grace };
+        Ok(App { listener, addr, router, parts })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until SIGTERM or SIGINT, then takes everything down in order.
+    ///
+    /// # Errors
+    /// A second signal came before that was done.
+    pub async fn run(self, mut signals: Signals, reload: Reload) -> anyhow::Result<()> {
+        let App { listener, addr, router, parts } = self;
+        let closing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let server = tasks.spawn(server::serve(listener, router, Limits::default(), parts.stopping.clone()));
+        tasks.spawn(systemd::feed_watchdog(closing.clone()));
+        tasks.close();
+        parts.readiness.set(Stage::Ready);
+        systemd::ready(addr);
+        tracing::info!(%addr, "listening on http://{addr}");
+        while signals.next().await == Request::Reload {
+            reload.run();
+        }
+        let stopped = tokio::select! {
+            () = shutdown::stop(parts, server) => Ok(()),
+            () = signals.stop() => Err(anyhow::anyhow!("stopped at once by a second signal")),
+        };
+        closing.cancel();
+        if stopped.is_ok() {
+            tasks.wait().await;
+        }
+        stopped
+    }
+}
+
+async fn open_store(path: &Path) -> anyhow::Result<SqliteStore> {
+    SqliteStore::open(path).await.map_err(|error| {
+        let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+        anyhow::anyhow!("open database {}: {}{advice}", path.display(), error.chain())
+    })
+}
+
+fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {
+    let mut registry = ProviderRegistry::new();
+    for provider in &config.providers {
+        registry.open(provider.name.clone(), &provider.provider_type, &provider.to_value())?;
+    }
+    if config.providers.is_empty() {
+        tracing::warn!("no vCenter is configured: set vcenter_url, username and password");
+    }
+    Ok(registry)
+}
+
+fn manager_config(config: &Config) -> JobManagerConfig {
+    JobManagerConfig {
+        max_concurrent: config.max_concurrent_jobs as usize,
+        retry_attempts: config.retry_attempts,
+        retry_delay: config.retry_delay,
+        job_timeout: config.timeout,
+        heartbeat: HEARTBEAT,
+        silence: SILENCE,
+        // The store locks its file.
+        exclusive: true,
+        poll: POLL,
+        ..JobManagerConfig::default()
+    }
+}

@@ -1,0 +1,76 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Environment, Sources};
+
+/// The HyperSDK daemon: gets virtual machines out of vSphere as verified packages.
+///
+/// Without a command it runs in the foreground until SIGTERM or SIGINT.
+#[derive(Debug, Parser)]
+#[command(name = "hypervisord", version)]
+pub struct Args {
+    /// The configuration, a YAML file.
+    #[arg(long, value_name = "FILE", env = "HYPERSDK_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// trace, debug, info, warn or error; or levels by module, such as info,hypersdk_vsphere=debug.
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub log_level: Option<String>,
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub addr: Option<String>,
+    /// Serve the API without a dashboard (this build has none).
+    #[arg(long, global = true)]
+    pub disable_web: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running the daemon.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the effective configuration, secrets masked, and every mistake with its key and line.
+    CheckConfig,
+    /// Run the daemon with an embedded vSphere simulator, and print what to try.
+    Demo {
+        /// Where the database and the packages go; a temporary directory if not given.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Args {
+    /// Where to read the configuration from.
+    pub fn sources(&self, environment: Environment) -> Sources {
+        Sources {
+            file: self.config.clone().filter(|path| !path.as_os_str().is_empty()),
+            environment,
+            addr: self.addr.clone(),
+            log_level: self.log_level.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        let args = Args::parse_from(["hypervisord", "check-config", "--config", "x.yaml"]);
+        assert_eq!(args.config, Some("x.yaml".into()));
+        let args = Args::parse_from(["hypervisord", "--config", "x.yaml", "--log-level", "debug"]);
+        assert_eq!(args.log_level.as_deref(), Some("debug"));
+        assert!(args.command.is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! What each command does, from its arguments to its exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use crate::app::App;
+use crate::cli::{Args, Command};
+use crate::config::{Config, Environment, Sources};
+use crate::demo::Demo;
+use crate::reload::Reload;
+use crate::signals::Signals;
+use crate::telemetry::Telemetry;
+
+/// Carries out the command line.
+pub fn run(args: &Args) -> ExitCode {
+    let sources = args.sources(Environment::of_process());
+    let result = match &args.command {
+        None => daemon(sources),
+        Some(Command::CheckConfig) => return check_config(&sources),
+        Some(Command::Demo { dir }) => demo(sources, dir.as_deref()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("hypervisord: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn daemon(sources: Sources) -> anyhow::Result<()> {
+    let config = Config::load(&sources).context("the configuration has mistakes")?;
+    let telemetry = Telemetry::install(&config.log)?;
+    let to_file = config.log.file.is_some();
+    let reload = Reload::new(sources, &config, Some(telemetry));
+    let result = with_runtime(async {
+        let signals = Signals::catch()?;
+        App::build(config).await?.run(signals, reload).await
+    });
+    if let (Err(error), true) = (&result, to_file) {
+        tracing::error!("{error:#}");
+    }
+    result
+}
+
+fn demo(mut sources: Sources, dir: Option<&std::path::Path>) -> anyhow::Result<()> {
+    // A demo is the same everywhere: nothing of the environment reaches it.
+    sources.environment = Environment::default();
+    with_runtime(async {
+        let signals = Signals::catch()?;
+        let mut demo = Demo::start(&sources, dir).await?;
+        let reload = Reload::new(sources, &demo.config, Some(Telemetry::install(&demo.config.log)?));
+        demo.config.warnings.clear();
+        let app = App::build(demo.config.clone()).await?;
+        print(&demo.instructions(app.local_addr()));
+        app.run(signals, reload).await?;
+        demo.simulator.shutdown().await;
+        Ok(())
+    })
+}
+
+fn check_config(sources: &Sources) -> ExitCode {
+    let (config, mistakes) = Config::inspect(sources);
+    if let Some(config) = config {
+        print(&config.to_yaml());
+        for warning in &config.warnings {
+            say(format_args!("warning: {warning}"));
+        }
+    }
+    for mistake in &mistakes {
+        say(format_args!("mistake: {mistake}"));
+    }
+    if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs `work` to its end. What it leaves behind when it fails is not waited for: a second signal means now.
+fn with_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("start the runtime")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+#[expect(clippy::print_stdout, reason = "what a command is asked to print")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "a command's last word, where no log is installed")]
+fn say(text: std::fmt::Arguments<'_>) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,266 @@
+//! The configuration: defaults, then the file, then the environment, then flags.
+//!
+//! Every layer is a figment provider of plain texts; [`read`] gives them their types, so that `007` is a
+//! password wherever it stands, and so that all mistakes are reported at once, each with its place.
+
+mod connection;
+mod duration;
+mod environment;
+mod keys;
+mod listen;
+mod mistake;
+mod read;
+mod secret;
+mod show;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile};
+
+pub use connection::ProviderConfig;
+pub(crate) use duration::display as display_duration;
+pub use environment::Environment;
+pub(crate) use keys::nearest;
+pub use listen::ListenAddr;
+pub use mistake::{ConfigError, Mistake, Origin};
+
+use crate::telemetry::{LogConfig, LogFormat};
+use read::{Layers, Reader, Values, boolean, number, one_of, path};
+use yaml::YamlFile;
+
+const FILE_LAYER: &str = "file";
+const ENVIRONMENT_LAYER: &str = "environment";
+const FLAG_LAYER: &str = "flags";
+
+/// Where a configuration is read from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file, exactly this one.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Environment,
+    /// The flag `--addr`.
+    pub addr: Option<String>,
+    /// The flag `--log-level`.
+    pub log_level: Option<String>,
+}
+
+/// What the daemon is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The connections, the default one first if there is one.
+    pub providers: Vec<ProviderConfig>,
+    /// How long one attempt of a job may take; no limit if absent.
+    pub timeout: Option<Duration>,
+    /// How many disks of one export are downloaded at once.
+    pub download_workers: u32,
+    /// How often a job is tried again after a failure that a retry can help.
+    pub retry_attempts: u32,
+    /// How long to wait before the first of them.
+    pub retry_delay: Duration,
+    /// How many jobs run at once.
+    pub max_concurrent_jobs: u32,
+    /// How long running exports may go on after a stop is asked for.
+    pub drain_grace: Duration,
+    /// Logs.
+    pub log: LogConfig,
+    /// Where to listen.
+    pub daemon_addr: ListenAddr,
+    /// Everybody who reaches the address may do everything.
+    pub allow_unauthenticated: bool,
+    /// The SQLite file.
+    pub database_path: PathBuf,
+    /// Every output directory must lie below this one, if it is set.
+    pub export_root: Option<PathBuf>,
+    /// What is worth a look, found while reading.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Every mistake that was found, with its key and place.
+    pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        match Config::inspect(sources) {
+            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+            (_, mistakes) => Err(ConfigError { mistakes }),
+        }
+    }
+
+    /// As [`load`](Self::load), for looking at: wrong values are replaced by their defaults, connections
+    /// with mistakes are left out. There is no configuration if the file cannot be read at all.
+    pub fn inspect(sources: &Sources) -> (Option<Config>, Vec<Mistake>) {
+        let mut mistakes = Vec::new();
+        let mut warnings = Vec::new();
+        let file = sources.file.as_ref().and_then(|path| match std::fs::read_to_string(path) {
+            Ok(text) => YamlFile::parse(path.clone(), &text, &mut mistakes, &mut warnings),
+            Err(error) => {
+                let origin = Origin::File { path: path.clone(), line: 0, column: 0 };
+                mistakes.push(Mistake::new("", origin, format!("cannot be read: {error}")));
+                None
+            }
+        });
+        if sources.file.is_some() && file.is_none() {
+            return (None, mistakes);
+        }
+        let layers = layers(sources, file, &mut warnings);
+        let mut reader = Reader::new(&layers);
+        reader.mistakes = mistakes;
+        reader.warnings = warnings;
+        let top = reader.top();
+        let mut config = read_config(&mut reader, &top, &sources.environment);
+        let Reader { mut mistakes, warnings, .. } = reader;
+        config.warnings = warnings;
+        mistakes.sort_by_key(|mistake| mistake.line().unwrap_or(u64::MAX));
+        (Some(config), mistakes)
+    }
+
+    /// The configuration as a file would say it, with secrets masked.
+    pub fn to_yaml(&self) -> String {
+        show::yaml(self)
+    }
+}
+
+fn layers(sources: &Sources, file: Option<YamlFile>, warnings: &mut Vec<String>) -> Layers {
+    let mut environment = sources.environment.layer(warnings);
+    let mut figment = Figment::new().merge(Texts::defaults());
+    if let Some(file) = &file {
+        figment = figment.merge(file);
+    }
+    figment = figment.merge(&environment);
+    let connection = ["vcenter_url", "username", "password", "password_file", "providers"];
+    if !connection.iter().any(|key| figment.contains(key)) {
+        environment.adopt(sources.environment.govc_layer());
+        figment = figment.merge(&environment);
+    }
+    figment = figment.merge(Texts::flags(sources));
+    Layers { figment, file, environment }
+}
+
+/// A layer of plain texts.
+struct Texts {
+    name: &'static str,
+    texts: Vec<(&'static str, String)>,
+}
+
+impl Texts {
+    fn defaults() -> Self {
+        let texts = keys::TOP.defaults().map(|(key, default)| (key, default.to_owned())).collect();
+        Texts { name: "defaults", texts }
+    }
+
+    fn flags(sources: &Sources) -> Self {
+        let flags = [("daemon_addr", &sources.addr), ("log_level", &sources.log_level)];
+        let texts = flags.into_iter().filter_map(|(key, flag)| Some((key, flag.clone()?))).collect();
+        Texts { name: FLAG_LAYER, texts }
+    }
+}
+
+impl figment::Provider for Texts {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let dict: Dict =
+            self.texts.iter().map(|(key, text)| ((*key).to_owned(), Value::from(text.as_str()))).collect();
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment) -> Config {
+    let config = Config {
+        providers: connection::read_all(reader, top, environment),
+        timeout: Some(reader.value(top, "timeout", duration::parse)).filter(|timeout| !timeout.is_zero()),
+        download_workers: reader.value(top, "download_workers", number(1, 64)),
+        retry_attempts: reader.value(top, "retry_attempts", number(0, 100)),
+        retry_delay: reader.value(top, "retry_delay", duration::parse),
+        max_concurrent_jobs: reader.value(top, "max_concurrent_jobs", number(1, 256)),
+        drain_grace: reader.value(top, "drain_grace", duration::parse),
+        log: LogConfig {
+            level: reader.value(top, "log_level", crate::telemetry::parse_level),
+            format: reader.value(top, "log_format", log_format),
+            file: reader.optional(top, "log_file", path),
+        },
+        daemon_addr: reader.value(top, "daemon_addr", str::parse),
+        allow_unauthenticated: reader.value(top, "allow_unauthenticated", boolean),
+        database_path: database(reader, top),
+        export_root: reader.optional(top, "export_root", absolute),
+        warnings: Vec::new(),
+    };
+    check_exposure(reader, top, &config);
+    if reader.flagged(top, "webhooks") {
+        reader.mistake(
+            top,
+            "webhooks",
+            "webhooks are not available in this build, so no event would be delivered; remove the entries",
+        );
+    }
+    if reader.is_set(top, "connection_pool") {
+        let origin = reader.origin(top, "connection_pool");
+        reader.warnings.push(format!(
+            "{origin}connection_pool has no effect: session pooling is not available in this build"
+        ));
+    }
+    config
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    if text == "journald" {
+        return Err(
+            "journald is not available in this build; use text, which systemd puts in the journal".to_owned()
+        );
+    }
+    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = path(text)?;
+    if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} is not an absolute path")) }
+}
+
+fn database(reader: &mut Reader<'_>, top: &Values) -> PathBuf {
+    let path = reader.value(top, "database_path", path);
+    let url = reader.optional(top, "database_url", |text| {
+        if let Some(rest) = text.strip_prefix("sqlite:") {
+            let file = rest.strip_prefix("//").unwrap_or(rest);
+            if file.is_empty() || file.contains(['?', '#']) || file == ":memory:" {
+                return Err(
+                    "write sqlite:/absolute/path or sqlite:relative/path, and nothing after it".to_owned()
+                );
+            }
+            Ok(PathBuf::from(file))
+        } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+            Err("PostgreSQL is not available in this build; use sqlite:/path or database_path".to_owned())
+        } else {
+            Err("expected sqlite:/path".to_owned())
+        }
+    });
+    url.unwrap_or(path)
+}
+
+fn check_exposure(reader: &mut Reader<'_>, top: &Values, config: &Config) {
+    if config.daemon_addr.is_loopback() {
+        return;
+    }
+    if config.allow_unauthenticated {
+        reader.warnings.push(format!(
+            "{} is not a loopback address and allow_unauthenticated is on: whoever reaches it can export every VM",
+            config.daemon_addr
+        ));
+    } else {
+        reader.mistake(
+            top,
+            "daemon_addr",
+            "is not a loopback address, and this build has no authentication; use 127.0.0.1:8080 behind a proxy \
+             that authenticates, or set allow_unauthenticated: true",
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Connections to vSphere: the default one at the top level, named ones under `providers`.
+
+use std::path::PathBuf;
+
+use hypersdk_core::ProviderName;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::environment::Environment;
+use super::keys;
+use super::read::{Reader, Values, boolean, one_of, path};
+use super::secret;
+
+/// The name of the connection that the top-level keys describe.
+const DEFAULT_NAME: &str = "default";
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Its name.
+    pub name: ProviderName,
+    /// Its type, e.g. `vsphere`.
+    pub provider_type: String,
+    /// The address, without a login.
+    pub vcenter_url: Url,
+    /// The account.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// Any certificate is accepted.
+    pub insecure: bool,
+    /// Exactly the certificate with this fingerprint is accepted.
+    pub thumbprint: Option<String>,
+    /// Authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl ProviderConfig {
+    /// What the provider's factory is given. Contains the password.
+    pub(crate) fn to_value(&self) -> Value {
+        let mut value = Map::new();
+        value.insert("url".into(), self.vcenter_url.as_str().into());
+        value.insert("username".into(), self.username.as_str().into());
+        value.insert("password".into(), self.password.expose_secret().into());
+        value.insert("insecure".into(), self.insecure.into());
+        if let Some(thumbprint) = &self.thumbprint {
+            value.insert("thumbprint".into(), thumbprint.as_str().into());
+        }
+        if let Some(file) = &self.ca_file {
+            value.insert("ca_file".into(), file.display().to_string().into());
+        }
+        Value::Object(value)
+    }
+}
+
+/// Reads every connection.
+pub(super) fn read_all(
+    reader: &mut Reader<'_>,
+    top: &Values,
+    environment: &Environment,
+) -> Vec<ProviderConfig> {
+    let mut connections = Vec::new();
+    if reader.is_set(top, "vcenter_url") {
+        let name = DEFAULT_NAME.parse().expect("a legal name");
+        connections.extend(read_one(reader, top, name, "vsphere", environment, "hypersdk.password"));
+    } else if let Some(key) = ["username", "password", "password_file", "thumbprint", "ca_file"]
+        .into_iter()
+        .find(|key| reader.is_set(top, key))
+    {
+        reader.mistake(top, key, "has no effect without vcenter_url; set that too");
+    }
+    for entry in reader.entries(top, "providers", &keys::PROVIDER) {
+        let Some(name) = reader
+            .optional(&entry, "name", |text| text.parse::<ProviderName>().map_err(|error| error.to_string()))
+        else {
+            if !reader.is_set(&entry, "name") {
+                reader.mistake_at(&entry, "name", "is missing: give this connection a name");
+            }
+            continue;
+        };
+        if connections.iter().any(|known: &ProviderConfig| known.name == name) {
+            reader.mistake(&entry, "name", format!("{name} is the name of another connection already"));
+            continue;
+        }
+        let Some(provider_type) =
+            reader.optional(&entry, "type", |text| one_of(text, &[("vsphere", "vsphere")]))
+        else {
+            continue;
+        };
+        if !reader.is_set(&entry, "vcenter_url") {
+            reader.mistake_at(&entry, "vcenter_url", "is missing");
+            continue;
+        }
+        let credential = format!("hypersdk.{name}.password");
+        connections.extend(read_one(reader, &entry, name, provider_type, environment, &credential));
+    }
+    connections
+}
+
+fn read_one(
+    reader: &mut Reader<'_>,
+    values: &Values,
+    name: ProviderName,
+    provider_type: &str,
+    environment: &Environment,
+    credential: &str,
+) -> Option<ProviderConfig> {
+    let before = reader.mistakes.len();
+    let url = reader.optional(values, "vcenter_url", address);
+    let username = reader.text(values, "username").map(|text| text.text);
+    let password = secret::password(reader, values, environment, credential);
+    let insecure = reader.value(values, "insecure", boolean);
+    let thumbprint = reader.text(values, "thumbprint").map(|text| text.text);
+    let ca_file = reader.optional(values, "ca_file", |text| {
+        let path = path(text)?;
+        match std::fs::File::open(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(format!("cannot read {text:?}: {error}")),
+        }
+    });
+    if reader.mistakes.len() > before {
+        return None;
+    }
+    let Address { url, login } = url?;
+    let (url_username, url_password) = login.unzip();
+    let Some(username) = username.or(url_username) else {
+        reader.mistake_at(values, "username", "is missing");
+        return None;
+    };
+    let Some(password) = password.or(url_password.flatten()) else {
+        reader.mistake_at(
+            values,
+            "password",
+            format!("is missing: set password, password_file, or the systemd credential {credential}"),
+        );
+        return None;
+    };
+    let provider_type = provider_type.to_owned();
+    Some(ProviderConfig {
+        name,
+        provider_type,
+        vcenter_url: url,
+        username,
+        password,
+        insecure,
+        thumbprint,
+        ca_file,
+    })
+}
+
+struct Address {
+    url: Url,
+    login: Option<(String, Option<SecretString>)>,
+}
+
+/// A vCenter's address: the scheme may be left out, `/sdk` is added, a login inside is taken apart.
+fn address(text: &str) -> Result<Address, String> {
+    const HINT: &str = "write https://vcenter.example.com/sdk";
+    let text = text.trim();
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    // The text itself is not shown: it may hold a password.
+    let mut url = Url::parse(&with_scheme).map_err(|error| format!("is not a URL ({error}); {HINT}"))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("is not an https URL; {HINT}"));
+    }
+    if url.path().is_empty() || url.path() == "/" {
+        url.set_path("/sdk");
+    }
+    let login = (!url.username().is_empty())
+        .then(|| (decode(url.username()), url.password().map(|text| SecretString::from(decode(text)))));
+    // Neither fails for a URL that has a host.
+    let _ = (url.set_username(""), url.set_password(None));
+    Ok(Address { url, login })
+}
+
+fn decode(text: &str) -> String {
+    let form = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(form.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,156 @@
+//! Which keys there are, with their defaults: the one table that reading, checking and showing go by.
+
+/// Keys that stand together.
+#[derive(Debug)]
+pub(super) struct Section {
+    keys: &'static [Key],
+}
+
+#[derive(Debug)]
+struct Key {
+    name: &'static str,
+    default: Option<&'static str>,
+    below: Option<&'static Section>,
+    opaque: bool,
+}
+
+const fn key(name: &'static str) -> Key {
+    Key { name, default: None, below: None, opaque: false }
+}
+
+const fn with_default(name: &'static str, default: &'static str) -> Key {
+    Key { name, default: Some(default), below: None, opaque: false }
+}
+
+const fn with_keys(name: &'static str, below: &'static Section) -> Key {
+    Key { name, default: None, below: Some(below), opaque: false }
+}
+
+const fn opaque(name: &'static str) -> Key {
+    Key { name, default: None, below: None, opaque: true }
+}
+
+/// The keys of a file's top level.
+pub(super) static TOP: Section = Section {
+    keys: &[
+        key("vcenter_url"),
+        key("username"),
+        key("password"),
+        key("password_file"),
+        with_default("insecure", "false"),
+        key("thumbprint"),
+        key("ca_file"),
+        with_keys("providers", &PROVIDER),
+        with_default("timeout", "3600s"),
+        with_default("download_workers", "3"),
+        with_default("retry_attempts", "3"),
+        with_default("retry_delay", "5s"),
+        with_default("max_concurrent_jobs", "2"),
+        with_default("drain_grace", "30s"),
+        with_default("log_level", "info"),
+        with_default("log_format", "text"),
+        key("log_file"),
+        with_default("daemon_addr", "127.0.0.1:8080"),
+        with_default("allow_unauthenticated", "false"),
+        with_keys("connection_pool", &POOL),
+        opaque("webhooks"),
+        with_default("database_path", "./hypersdk.db"),
+        key("database_url"),
+        key("export_root"),
+    ],
+};
+
+/// The keys of an entry of `providers`.
+pub(super) static PROVIDER: Section = Section {
+    keys: &[
+        key("name"),
+        with_default("type", "vsphere"),
+        key("vcenter_url"),
+        key("username"),
+        key("password"),
+        key("password_file"),
+        with_default("insecure", "false"),
+        key("thumbprint"),
+        key("ca_file"),
+    ],
+};
+
+static POOL: Section = Section {
+    keys: &[key("enabled"), key("max_connections"), key("idle_timeout"), key("health_check_interval")],
+};
+
+/// What a written key is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Resolved {
+    /// A key, as it is spelt here.
+    Known(&'static str),
+    /// A key in a spelling of an earlier version.
+    Old(&'static str),
+    /// None, with a message that names the nearest.
+    Unknown(String),
+}
+
+impl Section {
+    /// Finds the key that `written` means.
+    pub(super) fn resolve(&self, written: &str) -> Resolved {
+        if let Some(key) = self.keys.iter().find(|key| key.name == written) {
+            return Resolved::Known(key.name);
+        }
+        let squashed = squash(written);
+        if let Some(key) = self.keys.iter().find(|key| squash(key.name) == squashed) {
+            return Resolved::Old(key.name);
+        }
+        Resolved::Unknown(match nearest(written, self.keys.iter().map(|key| key.name)) {
+            Some(name) => format!("unknown key; did you mean {name}?"),
+            None => {
+                let names = self.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
+                format!("unknown key; known here: {names}")
+            }
+        })
+    }
+
+    /// The keys below `name`, if it has any.
+    pub(super) fn below(&self, name: &str) -> Option<&'static Section> {
+        self.keys.iter().find(|key| key.name == name)?.below
+    }
+
+    /// True if `name` has one value rather than keys below it.
+    pub(super) fn is_scalar(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name && key.below.is_none() && !key.opaque)
+    }
+
+    /// True if what stands below `name` is not looked at.
+    pub(super) fn is_opaque(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name && key.opaque)
+    }
+
+    /// Every key.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.name)
+    }
+
+    /// The keys that have a default, with it.
+    pub(super) fn defaults(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.keys.iter().filter_map(|key| Some((key.name, key.default?)))
+    }
+}
+
+/// `prefix.name`, or just `name` at the top.
+pub(super) fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+/// The spelling without what earlier versions left out: `vcenterurl` and `vcenterUrl` are `vcenter_url`.
+fn squash(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The one of `known` that `written` is most likely a slip of, if any is near enough.
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&squash(written), &squash(name)), name))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

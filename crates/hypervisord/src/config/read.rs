@@ -1,0 +1,216 @@
+//! Reading typed values out of the merged layers, noting every mistake instead of stopping at the first.
+
+use std::path::PathBuf;
+
+use figment::value::{Dict, Tag, Value};
+use figment::{Figment, Metadata};
+
+use super::environment::EnvironmentLayer;
+use super::keys::{self, nearest};
+use super::mistake::{Mistake, Origin};
+use super::yaml::YamlFile;
+use super::{ENVIRONMENT_LAYER, FILE_LAYER, FLAG_LAYER};
+
+/// The merged layers, and how to tell where a value came from.
+#[derive(Debug)]
+pub(super) struct Layers {
+    pub(super) figment: Figment,
+    pub(super) file: Option<YamlFile>,
+    pub(super) environment: EnvironmentLayer,
+}
+
+impl Layers {
+    fn origin(&self, path: &str, tag: Tag) -> Origin {
+        match self.figment.get_metadata(tag).map(|layer: &Metadata| layer.name.as_ref()) {
+            Some(FILE_LAYER) => self.file.as_ref().map_or(Origin::Unknown, |file| file.origin_of(path)),
+            Some(ENVIRONMENT_LAYER) => self
+                .environment
+                .variable(path)
+                .map_or(Origin::Unknown, |variable| Origin::Environment(variable.to_owned())),
+            Some(FLAG_LAYER) => Origin::Flag,
+            _ => Origin::Unknown,
+        }
+    }
+}
+
+/// A text with its origin.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) path: String,
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Keys that stand together, merged.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) path: String,
+    dict: Dict,
+}
+
+/// Collects mistakes while values are read.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    layers: &'a Layers,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: &'a Layers) -> Self {
+        Reader { layers, mistakes: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The keys of the top level.
+    pub(super) fn top(&self) -> Values {
+        let dict = keys::TOP
+            .names()
+            .filter_map(|key| Some((key.to_owned(), self.layers.figment.find_value(key).ok()?)))
+            .collect();
+        Values { path: String::new(), dict }
+    }
+
+    /// The entries of a list, each with the keys of `section` and its defaults.
+    pub(super) fn entries(&mut self, values: &Values, key: &str, section: &keys::Section) -> Vec<Values> {
+        let path = keys::join(&values.path, key);
+        let Some(value) = values.dict.get(key) else { return Vec::new() };
+        let Some(items) = value.as_array() else {
+            self.refuse(&path, value.tag(), "expected a list, each entry beginning with `- `");
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match item.as_dict() {
+                Some(dict) => {
+                    let mut dict = dict.clone();
+                    for (name, default) in section.defaults() {
+                        dict.entry(name.to_owned()).or_insert_with(|| Value::from(default));
+                    }
+                    entries.push(Values { path, dict });
+                }
+                None => self.refuse(&path, item.tag(), "expected keys and values"),
+            }
+        }
+        entries
+    }
+
+    /// True if the key has a value in some layer.
+    pub(super) fn is_set(&self, values: &Values, key: &str) -> bool {
+        values.dict.contains_key(key)
+    }
+
+    /// True if a truth value is set and on, for keys that are only looked at to warn of them.
+    pub(super) fn flagged(&self, values: &Values, key: &str) -> bool {
+        values.dict.get(key).and_then(Value::to_bool) == Some(true)
+    }
+
+    /// Where the key's value is from.
+    pub(super) fn origin(&self, values: &Values, key: &str) -> Origin {
+        let path = keys::join(&values.path, key);
+        values.dict.get(key).map_or(Origin::Unknown, |value| self.layers.origin(&path, value.tag()))
+    }
+
+    /// The key's text, if it is set.
+    pub(super) fn text(&mut self, values: &Values, key: &str) -> Option<Text> {
+        let path = keys::join(&values.path, key);
+        let value = values.dict.get(key)?;
+        match value.as_str() {
+            Some(text) => {
+                let origin = self.layers.origin(&path, value.tag());
+                Some(Text { path, text: text.to_owned(), origin })
+            }
+            None => {
+                self.refuse(&path, value.tag(), "expected one value");
+                None
+            }
+        }
+    }
+
+    /// The key's value by `parse`, if it is set; a value that does not parse is noted.
+    pub(super) fn optional<T>(
+        &mut self,
+        values: &Values,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Text { path, text, origin } = self.text(values, key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.mistakes.push(Mistake::new(path, origin, message));
+                None
+            }
+        }
+    }
+
+    /// The value of a key with a default; a value that does not parse is noted, and the default used.
+    ///
+    /// # Panics
+    /// If the table gives the key no default that `parse` takes.
+    pub(super) fn value<T>(
+        &mut self,
+        values: &Values,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.optional(values, key, &parse).unwrap_or_else(|| {
+            let section = if values.path.is_empty() { &keys::TOP } else { &keys::PROVIDER };
+            let default = section.defaults().find(|(name, _)| *name == key).map(|(_, default)| default);
+            default.and_then(|text| parse(text).ok()).expect("the table's defaults parse")
+        })
+    }
+
+    /// Notes a mistake at a key.
+    pub(super) fn mistake(&mut self, values: &Values, key: &str, message: impl Into<String>) {
+        let origin = self.origin(values, key);
+        self.mistakes.push(Mistake::new(keys::join(&values.path, key), origin, message));
+    }
+
+    /// Notes that a key is missing: at the place of the section it should stand in.
+    pub(super) fn mistake_at(&mut self, values: &Values, key: &str, message: impl Into<String>) {
+        let origin = match &self.layers.file {
+            Some(file) if !values.path.is_empty() => file.origin_of(&values.path),
+            Some(file) => file.origin_of("vcenter_url"),
+            None => Origin::Unknown,
+        };
+        self.mistakes.push(Mistake::new(keys::join(&values.path, key), origin, message));
+    }
+
+    fn refuse(&mut self, path: &str, tag: Tag, message: &str) {
+        self.mistakes.push(Mistake::new(path, self.layers.origin(path, tag), message));
+    }
+}
+
+/// A truth value.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A whole number within a range.
+pub(super) fn number(low: u32, high: u32) -> impl Fn(&str) -> Result<u32, String> {
+    move |text| match text.parse::<u32>() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is not a whole number from {low} to {high}")),
+    }
+}
+
+/// A path.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// One of a few words.
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let known = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        match nearest(text, words.iter().map(|(word, _)| *word)) {
+            Some(word) => format!("{text:?} is not one of {known}; did you mean {word}?"),
+            None => format!("{text:?} is not one of {known}"),
+        }
+    })
+}

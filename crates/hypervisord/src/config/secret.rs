@@ -1,0 +1,115 @@
+//! Where a password comes from.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::environment::Environment;
+use super::mistake::{Mistake, Origin};
+use super::read::{Reader, Text, Values};
+
+/// The password of a connection, from the first of: `password` (with `${NAME}` replaced by that environment
+/// variable where it stands in a file), `password_file`, the systemd credential `credential`.
+pub(super) fn password(
+    reader: &mut Reader<'_>,
+    values: &Values,
+    environment: &Environment,
+    credential: &str,
+) -> Option<SecretString> {
+    let direct = reader.text(values, "password");
+    let file = reader.text(values, "password_file");
+    match (direct, file) {
+        (Some(direct), Some(file)) if same_layer(&direct.origin, &file.origin) => {
+            reader.mistake(values, "password_file", "give either password or password_file, not both");
+            None
+        }
+        (Some(direct), Some(file)) if outranks(&file.origin, &direct.origin) => from_file(reader, file),
+        (Some(direct), _) => expand(reader, direct, environment),
+        (None, Some(file)) => from_file(reader, file),
+        (None, None) => {
+            let path = environment.credentials_directory()?.join(credential);
+            path.exists().then(|| read(&path).ok()).flatten()
+        }
+    }
+}
+
+fn same_layer(a: &Origin, b: &Origin) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+fn outranks(a: &Origin, b: &Origin) -> bool {
+    matches!((a, b), (Origin::Environment(_) | Origin::Flag, Origin::File { .. }))
+}
+
+fn expand(reader: &mut Reader<'_>, text: Text, environment: &Environment) -> Option<SecretString> {
+    if !matches!(text.origin, Origin::File { .. }) {
+        return Some(SecretString::from(text.text));
+    }
+    match interpolate(&text.text, environment) {
+        Ok(secret) => Some(SecretString::from(secret)),
+        Err(message) => {
+            reader.mistakes.push(Mistake::new(text.path, text.origin, message));
+            None
+        }
+    }
+}
+
+/// Replaces `${NAME}`; `$${` stands for a literal `${`.
+fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let before = &rest[..start];
+        if let Some(literal) = before.strip_suffix('$') {
+            result.push_str(literal);
+            result.push_str("${");
+            rest = &rest[start + 2..];
+            continue;
+        }
+        let name_on = &rest[start + 2..];
+        let Some(end) = name_on.find('}') else {
+            return Err("has a `${` without its `}`; write `$${` for the characters themselves".to_owned());
+        };
+        let name = &name_on[..end];
+        let value = environment
+            .get(name)
+            .ok_or_else(|| format!("refers to the environment variable {name:?}, which is not set"))?;
+        result.push_str(before);
+        result.push_str(value);
+        rest = &name_on[end + 1..];
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+fn from_file(reader: &mut Reader<'_>, text: Text) -> Option<SecretString> {
+    match read(Path::new(&text.text)) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            let message = format!("cannot read {:?}: {error}", text.text);
+            reader.mistakes.push(Mistake::new(text.path, text.origin, message));
+            None
+        }
+    }
+}
+
+/// The file's first line: editors and `echo` end it with a line feed that is no part of the secret.
+fn read(path: &Path) -> std::io::Result<SecretString> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(SecretString::from(text.lines().next().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_put_in_and_an_escape_is_kept() {
+        let environment: Environment = [("PW".to_owned(), "s3cret".to_owned())].into_iter().collect();
+        assert_eq!(interpolate("${PW}", &environment).unwrap(), "s3cret");
+        assert_eq!(interpolate("a${PW}b$c", &environment).unwrap(), "as3cretb$c");
+        assert_eq!(interpolate("$${PW}", &environment).unwrap(), "${PW}");
+        assert!(interpolate("${NOPE}", &environment).unwrap_err().contains("NOPE"));
+        assert!(interpolate("${PW", &environment).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! The ordered list of a stop.
+//!
+//! readiness says no → streams end, nothing more is accepted → the manager stops claiming, running jobs get
+//! their grace and are put back as pending after it → providers log out → the database closes.
+
+use tokio::task::JoinHandle;
+
+use crate::app::Parts;
+use crate::readiness::Stage;
+use crate::systemd;
+
+/// Takes everything down.
+pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
+    let Parts { readiness, stopping, manager, providers, store, drain_grace } = parts;
+    tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
+    readiness.set(Stage::Stopping);
+    systemd::stopping();
+    stopping.cancel();
+    let (served, drained) = tokio::join!(server, manager.drain(drain_grace));
+    if let Err(error) = served {
+        tracing::error!("the server ended badly: {error}");
+    }
+    tracing::info!(
+        ended = drained.ended.len(),
+        requeued = drained.requeued.len(),
+        abandoned = drained.abandoned.len(),
+        "jobs drained"
+    );
+    for instance in providers.instances() {
+        instance.provider.close().await;
+        tracing::debug!(provider = %instance.name, "closed");
+    }
+    match manager.store().counts().await {
+        Ok(counts) => tracing::info!(
+            total = counts.total(),
+            pending = counts.pending,
+            completed = counts.completed,
+            failed = counts.failed,
+            cancelled = counts.cancelled,
+            "job statistics"
+        ),
+        Err(error) => tracing::error!("count jobs: {}", error.chain()),
+    }
+    store.close().await;
+    tracing::info!("stopped");
+}
