@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("curl", "curl"),
     ("jq", "jq"),
+    ("sqlite3", "sqlite3"),
     ("tar", "tar"),
 ];
 

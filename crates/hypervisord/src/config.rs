@@ -23,7 +23,7 @@ use std::time::Duration;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
 
-pub use connection::ProviderConfig;
+pub use connection::{ProviderConfig, TimeLimits};
 pub(crate) use duration::display as display_duration;
 pub use environment::Environment;
 pub(crate) use keys::nearest;

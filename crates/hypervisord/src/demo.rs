@@ -9,7 +9,7 @@ use anyhow::Context;
 use hypersdk_vsim::{DiskSpec, PowerState, VmSpec, Vsim};
 use secrecy::SecretString;
 
-use crate::config::{Config, ListenAddr, ProviderConfig, Sources};
+use crate::config::{Config, ListenAddr, ProviderConfig, Sources, TimeLimits};
 
 /// Capacity of the sample VM's disks in bytes.
 const DISK_BYTES: u64 = 256 << 20;
@@ -136,6 +136,7 @@ fn provider(simulator: &Vsim) -> anyhow::Result<ProviderConfig> {
         insecure: false,
         thumbprint: Some(simulator.thumbprint_sha256().to_owned()),
         ca_file: None,
+        limits: TimeLimits::default(),
     })
 }
 

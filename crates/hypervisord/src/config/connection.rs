@@ -1,6 +1,7 @@
 //! Connections to vSphere: the default one at the top level, named ones under `providers`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hypersdk_core::ProviderName;
 use secrecy::{ExposeSecret, SecretString};
@@ -8,9 +9,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::environment::Environment;
-use super::keys;
 use super::read::{Reader, Values, boolean, one_of, path};
 use super::secret;
+use super::{duration, keys};
 
 /// The name of the connection that the top-level keys describe.
 const DEFAULT_NAME: &str = "default";
@@ -34,6 +35,48 @@ pub struct ProviderConfig {
     pub thumbprint: Option<String>,
     /// Authorities that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// How long to wait for it.
+    pub limits: TimeLimits,
+}
+
+/// How long to wait for a source before a call counts as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// For a connection to come about.
+    pub connect: Duration,
+    /// For one API call.
+    pub call: Duration,
+    /// For the next byte of a disk.
+    pub stream_idle: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        TimeLimits {
+            connect: Duration::from_secs(10),
+            call: Duration::from_secs(60),
+            stream_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl TimeLimits {
+    fn read(reader: &mut Reader<'_>, values: &Values) -> Self {
+        TimeLimits {
+            connect: reader.value(values, "connect_timeout", limit),
+            call: reader.value(values, "call_timeout", limit),
+            stream_idle: reader.value(values, "stream_idle_timeout", limit),
+        }
+    }
+}
+
+fn limit(text: &str) -> Result<Duration, String> {
+    let limit = duration::parse(text)?;
+    if limit.is_zero() {
+        Err("0 would fail every call; write a time such as 60s".to_owned())
+    } else {
+        Ok(limit)
+    }
 }
 
 impl ProviderConfig {
@@ -49,6 +92,12 @@ impl ProviderConfig {
         }
         if let Some(file) = &self.ca_file {
             value.insert("ca_file".into(), file.display().to_string().into());
+        }
+        let TimeLimits { connect, call, stream_idle } = self.limits;
+        for (key, limit) in
+            [("connect_timeout", connect), ("call_timeout", call), ("stream_idle_timeout", stream_idle)]
+        {
+            value.insert(key.into(), duration::display(limit).into());
         }
         Value::Object(value)
     }
@@ -119,6 +168,7 @@ fn read_one(
             Err(error) => Err(format!("cannot read {text:?}: {error}")),
         }
     });
+    let limits = TimeLimits::read(reader, values);
     if reader.mistakes.len() > before {
         return None;
     }
@@ -146,6 +196,7 @@ fn read_one(
         insecure,
         thumbprint,
         ca_file,
+        limits,
     })
 }
 

@@ -40,6 +40,9 @@ pub(super) static TOP: Section = Section {
         with_default("insecure", "false"),
         key("thumbprint"),
         key("ca_file"),
+        with_default("connect_timeout", "10s"),
+        with_default("call_timeout", "60s"),
+        with_default("stream_idle_timeout", "60s"),
         with_keys("providers", &PROVIDER),
         with_default("timeout", "3600s"),
         with_default("download_workers", "3"),
@@ -72,6 +75,9 @@ pub(super) static PROVIDER: Section = Section {
         with_default("insecure", "false"),
         key("thumbprint"),
         key("ca_file"),
+        with_default("connect_timeout", "10s"),
+        with_default("call_timeout", "60s"),
+        with_default("stream_idle_timeout", "60s"),
     ],
 };
 

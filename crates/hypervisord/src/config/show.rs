@@ -38,6 +38,9 @@ struct ShownProvider<'a> {
     thumbprint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<String>,
+    connect_timeout: String,
+    call_timeout: String,
+    stream_idle_timeout: String,
 }
 
 pub(super) fn yaml(config: &Config) -> String {
@@ -56,6 +59,9 @@ pub(super) fn yaml(config: &Config) -> String {
                 insecure: provider.insecure,
                 thumbprint: provider.thumbprint.as_deref(),
                 ca_file: provider.ca_file.as_ref().map(|path| path.display().to_string()),
+                connect_timeout: duration::display(provider.limits.connect),
+                call_timeout: duration::display(provider.limits.call),
+                stream_idle_timeout: duration::display(provider.limits.stream_idle),
             })
             .collect(),
         timeout: config.timeout.map_or_else(|| "0".to_owned(), duration::display),

@@ -1,0 +1,7 @@
+//! The real binary over its real interfaces, against the simulator.
+
+mod durability;
+mod faults;
+mod input;
+mod main_job;
+mod world;
