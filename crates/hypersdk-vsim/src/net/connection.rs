@@ -13,7 +13,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -144,7 +144,8 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let served = http1::Builder::new()
-        .timer(TokioTimer::new())
+        // Clients keep connections for the whole export and use them once a minute.
+        .header_read_timeout(None)
         .max_buf_size(1 << 20)
         .serve_connection(TokioIo::new(stream), service)
         .await;
