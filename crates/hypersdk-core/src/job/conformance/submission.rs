@@ -6,7 +6,7 @@ use super::{Bench, StoreFactory, id, new_job, spec};
 use crate::error::ErrorKind;
 use crate::event::EventKind;
 use crate::id::Seq;
-use crate::job::{JobCounts, JobStatus, NewJob, PackageFormat, VerifyMode};
+use crate::job::{JobCounts, JobStatus, ManifestDigest, NewJob, PackageFormat, VerifyMode};
 use crate::provider::PowerPolicy;
 
 pub(super) async fn all(open: &StoreFactory<'_>) {
@@ -77,6 +77,7 @@ async fn a_spec_comes_back_as_it_was_given(open: &StoreFactory<'_>) {
     spec.compression_level = 9;
     spec.cleanup_ovf = false;
     spec.verify = VerifyMode::Full;
+    spec.manifest_digest = ManifestDigest::Sha512;
     spec.keep_partial = true;
     spec.overwrite = true;
     spec.priority = i32::MIN;
