@@ -139,6 +139,7 @@ async fn open_store(path: &Path) -> anyhow::Result<SqliteStore> {
 
 fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {
     let mut registry = ProviderRegistry::new();
+    registry.register("vsphere", hypersdk_vsphere::factory);
     for provider in &config.providers {
         registry.open(provider.name.clone(), &provider.provider_type, &provider.to_value())?;
     }
