@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct DaemonConfig {
     directory: PathBuf,
-    yaml: String,
+    keys: BTreeMap<String, String>,
 }
 
 impl DaemonConfig {
@@ -37,18 +37,15 @@ impl DaemonConfig {
 
     /// A daemon without any connection.
     pub fn bare(directory: &Path) -> Self {
-        DaemonConfig { directory: directory.to_owned(), yaml: String::new() }
+        DaemonConfig { directory: directory.to_owned(), keys: BTreeMap::new() }
             .set("daemon_addr", "127.0.0.1:0")
             .set("database_path", &format!("{:?}", directory.join("hypersdk.db")))
     }
 
-    /// Adds a line of configuration.
-    ///
-    /// # Panics
-    /// Never.
+    /// Sets a key, a second time with another value if need be.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
-        writeln!(self.yaml, "{key}: {value}").expect("a string takes all");
+        self.keys.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -58,7 +55,8 @@ impl DaemonConfig {
     /// If it cannot be written.
     pub fn write(&self) -> PathBuf {
         let path = self.directory.join("hypersdk.yaml");
-        std::fs::write(&path, &self.yaml).expect("the configuration is written");
+        let lines: String = self.keys.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        std::fs::write(&path, lines).expect("the configuration is written");
         path
     }
 }

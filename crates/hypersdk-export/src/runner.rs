@@ -197,6 +197,7 @@ async fn write(
         written = transfer.run(&files) => written?,
         never = sample(session, &meter, context) => match never {},
     };
+    context.progress.update(|progress| meter.sample(Instant::now(), progress));
     for file in written.files().iter().filter(|file| !file.attested) {
         context.log(LogLevel::Info, format!("{}: the host did not attest its bytes", file.name));
     }

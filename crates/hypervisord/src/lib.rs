@@ -18,7 +18,9 @@ mod telemetry;
 pub use app::App;
 pub use cli::{Args, Command};
 pub use commands::run;
-pub use config::{Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources};
+pub use config::{
+    Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources, TimeLimits,
+};
 pub use demo::Demo;
 pub use reload::Reload;
 pub use signals::Signals;

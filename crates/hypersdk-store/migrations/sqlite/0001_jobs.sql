@@ -17,8 +17,8 @@ CREATE TABLE jobs (
     not_before       INTEGER,
     cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
     progress         TEXT    NOT NULL CHECK (json_valid(progress)),
-    outcome          TEXT    CHECK (json_valid(outcome)),
-    failure          TEXT    CHECK (json_valid(failure)),
+    outcome          TEXT    CHECK (outcome IS NULL OR json_valid(outcome)),
+    failure          TEXT    CHECK (failure IS NULL OR json_valid(failure)),
     -- The claim: who runs it, the number that proves it, and when the owner last spoke for it.
     owner            TEXT,
     fence            INTEGER NOT NULL DEFAULT 0,

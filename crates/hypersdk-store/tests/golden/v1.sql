@@ -9,7 +9,7 @@ CREATE TABLE _sqlx_migrations (
     checksum BLOB NOT NULL,
     execution_time BIGINT NOT NULL
 );
-INSERT INTO _sqlx_migrations VALUES(1,'jobs','2026-11-24 00:02:46',1,X'7786418b6aa0853d32a6fa9dd0b78b4c230500be03b3c758fa2fe900d2f25075989fe57decdd79148f8f3010470a100d',3227209);
+INSERT INTO _sqlx_migrations VALUES(1,'jobs','2026-11-24 00:02:46',1,X'988ea4481476d2dfa955ad71a8918fda69345d9f4fa475d4e073531d49b2c4d5bccb759602a1f2a3e445e5f90b8692e9',3227209);
 CREATE TABLE jobs (
     -- The order of acceptance.
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,8 +27,8 @@ CREATE TABLE jobs (
     not_before       INTEGER,
     cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
     progress         TEXT    NOT NULL CHECK (json_valid(progress)),
-    outcome          TEXT    CHECK (json_valid(outcome)),
-    failure          TEXT    CHECK (json_valid(failure)),
+    outcome          TEXT    CHECK (outcome IS NULL OR json_valid(outcome)),
+    failure          TEXT    CHECK (failure IS NULL OR json_valid(failure)),
     -- The claim: who runs it, the number that proves it, and when the owner last spoke for it.
     owner            TEXT,
     fence            INTEGER NOT NULL DEFAULT 0,

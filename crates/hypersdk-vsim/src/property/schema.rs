@@ -109,6 +109,7 @@ const TYPES: &[(&str, bool, &[&str])] = &[
         true,
         &["summary", "runtime", "owner", "resourcePool", "vm", "config", "namespace", "childConfiguration"],
     ),
+    ("VirtualApp", true, &["parentFolder", "datastore", "network", "vAppConfig", "parentVApp", "childLink"]),
     (
         "VirtualMachine",
         true,
@@ -171,6 +172,7 @@ const PARENTS: &[(&str, &str)] = &[
     ("Datastore", "ManagedEntity"),
     ("Network", "ManagedEntity"),
     ("ResourcePool", "ManagedEntity"),
+    ("VirtualApp", "ResourcePool"),
     ("VirtualMachine", "ManagedEntity"),
     ("ManagedEntity", "ExtensibleManagedObject"),
     ("VirtualMachineSnapshot", "ExtensibleManagedObject"),

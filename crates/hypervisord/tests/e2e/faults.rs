@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use hypersdk_tests::names;
 use hypersdk_vsim::{Event, FaultKind, FaultRule};
-use serde_json::json;
 
 use crate::world::{APP, WEB, World};
 

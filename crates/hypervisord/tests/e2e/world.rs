@@ -1,6 +1,6 @@
 //! A simulator in this process, the daemon as another, and a directory for both.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hypersdk_tests::{Client, Daemon, DaemonConfig};
@@ -108,11 +108,5 @@ impl World {
         assert_eq!(left.open_sessions(), [""; 0], "sessions are logged out\n{log}");
         assert!(left.snapshots().is_empty(), "snapshots are removed: {:?}\n{log}", left.snapshots());
         self.sim.shutdown().await;
-    }
-
-    /// Asserts that a directory holds no unfinished file.
-    pub(crate) fn assert_nothing_partial(&self, directory: &Path) {
-        let names = hypersdk_tests::names(directory);
-        assert!(!names.iter().any(|name| name.contains("partial")), "{names:?}");
     }
 }
