@@ -8,6 +8,3 @@ mod summary;
 pub(crate) use find::{by_id, find};
 pub(crate) use list::list;
 pub(crate) use paths::unescape;
-
-/// Everything an inventory path consists of, VMs aside.
-const ANCESTORS: [&str; 3] = ["Folder", "Datacenter", "VirtualApp"];

@@ -3,9 +3,9 @@
 use futures::stream::TryStreamExt;
 use hypersdk_core::{Error, VmFilter, VmSelector, VmSummary};
 
-use super::list::{list, no_search_index, path_properties, retrieve_all};
-use super::paths::Ancestors;
-use super::{ANCESTORS, summary};
+use super::list::{learn_vapps, list, no_search_index, retrieve_all};
+use super::paths::{self, Ancestors};
+use super::summary;
 use crate::api::{FilterSpec, FindByInventoryPath, FindByUuid, ObjectSpec, PropertySpec, Select, Traversal};
 use crate::session::Scope;
 use crate::soap::{CallError, FaultKind, MoRef};
@@ -52,31 +52,22 @@ async fn describe(scope: &Scope, vm: MoRef) -> Result<Option<VmSummary>, Error> 
         result => result.map_err(|error| error.into_error(operation))?,
     };
     let mut ancestors = Ancestors::default();
+    learn_vapps(scope, &mut ancestors, &objects)
+        .await
+        .map_err(|error| error.into_error(format!("look up the vApp of {}", vm.id)))?;
     objects.iter().filter(|content| content.object != vm).for_each(|content| ancestors.add(content));
     let root = &scope.content().root_folder;
     let found = objects.iter().find(|content| content.object == vm);
     Ok(found.map(|content| summary::read(content, &ancestors, root)))
 }
 
-/// One VM with its folders, datacenter, vApps and host, in one retrieval.
+/// One VM with its folders, datacenter and host, in one retrieval.
 fn with_ancestors(vm: MoRef) -> FilterSpec {
-    let mut properties = vec![
-        PropertySpec { kind: "VirtualMachine", paths: summary::PATHS },
-        PropertySpec { kind: "HostSystem", paths: &["name"] },
-    ];
-    properties.extend(ANCESTORS.iter().map(|&kind| PropertySpec { kind, paths: path_properties(kind) }));
+    let mut properties = paths::of_ancestors();
+    properties.push(PropertySpec { kind: "VirtualMachine", paths: summary::PATHS });
     let step = |name, kind, path, select| Select::Traverse(Traversal { name, kind, path, select });
     let select = vec![
         step("parent", "ManagedEntity", "parent", vec![Select::Again("parent")]),
-        step(
-            "vapp",
-            "VirtualMachine",
-            "parentVApp",
-            vec![
-                step("vappFolder", "VirtualApp", "parentFolder", vec![Select::Again("parent")]),
-                Select::Again("parent"),
-            ],
-        ),
         step("host", "VirtualMachine", "runtime.host", Vec::new()),
     ];
     FilterSpec { properties, objects: vec![ObjectSpec { object: vm, skip: false, select }] }

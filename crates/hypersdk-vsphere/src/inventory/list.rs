@@ -5,8 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use futures::stream::{self, BoxStream, StreamExt};
 use hypersdk_core::{Error, ErrorKind, VmFilter, VmSummary};
 
-use super::paths::Ancestors;
-use super::{ANCESTORS, summary};
+use super::paths::{self, Ancestors};
+use super::summary;
 use crate::api::{
     ContinueRetrievePropertiesEx, CreateContainerView, DestroyView, FilterSpec, ObjectContent, ObjectSpec,
     PropertySpec, RetrievePropertiesEx, Select, Traversal,
@@ -104,6 +104,7 @@ impl Listing {
             }
         };
         view.next = page.token.map_or(NextPage::NoMore, NextPage::After);
+        learn_vapps(&self.scope, &mut view.ancestors, &page.objects).await?;
         let root = &self.scope.content().root_folder;
         let mut vms = Vec::with_capacity(page.objects.len());
         for content in page.objects.iter().filter(|content| content.object.kind == "VirtualMachine") {
@@ -127,7 +128,7 @@ impl View {
         };
         let this = scope.content().view_manager.clone().ok_or_else(unsupported)?;
         let container = scope.content().root_folder.clone();
-        const TYPES: &[&str] = &["VirtualMachine", "Folder", "Datacenter", "VirtualApp", "HostSystem"];
+        const TYPES: &[&str] = &["VirtualMachine", "Folder", "Datacenter", "HostSystem"];
         let view = scope.call(&CreateContainerView { this, container, types: TYPES }).await?;
         let mut opened = View {
             _discarded: Discard::new(scope, DestroyView { this: view.clone() }),
@@ -135,9 +136,7 @@ impl View {
             ancestors: Ancestors::default(),
             next: NextPage::First,
         };
-        let mut properties = vec![PropertySpec { kind: "HostSystem", paths: &["name"] }];
-        properties.extend(ANCESTORS.iter().map(|&kind| PropertySpec { kind, paths: path_properties(kind) }));
-        for content in retrieve_all(scope, opened.spec(properties)).await? {
+        for content in retrieve_all(scope, opened.spec(paths::of_ancestors())).await? {
             opened.ancestors.add(&content);
         }
         Ok(opened)
@@ -150,12 +149,21 @@ impl View {
     }
 }
 
-/// What the path through an object of that type needs.
-pub(super) fn path_properties(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "VirtualApp" => &["name", "parent", "parentFolder"],
-        _ => &["name", "parent"],
+/// Reads the vApps that some VMs are in, which is rare enough to ask for each when it is met.
+pub(super) async fn learn_vapps(
+    scope: &Scope,
+    ancestors: &mut Ancestors,
+    vms: &[ObjectContent],
+) -> Result<(), CallError> {
+    for vapp in vms.iter().filter_map(|vm| paths::reference(&vm.properties, "parentVApp")) {
+        if !ancestors.knows(&vapp) {
+            retrieve_all(scope, paths::of_vapp(vapp))
+                .await?
+                .iter()
+                .for_each(|content| ancestors.add(content));
+        }
     }
+    Ok(())
 }
 
 /// Every page of a retrieval.

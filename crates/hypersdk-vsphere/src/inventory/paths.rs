@@ -3,8 +3,29 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::api::ObjectContent;
+use crate::api::{FilterSpec, ObjectContent, ObjectSpec, PropertySpec, Select, Traversal};
 use crate::soap::{MoRef, Properties};
+
+/// What paths are made of, and the names of hosts.
+pub(super) fn of_ancestors() -> Vec<PropertySpec> {
+    vec![
+        PropertySpec { kind: "Folder", paths: &["name", "parent"] },
+        PropertySpec { kind: "Datacenter", paths: &["name", "parent"] },
+        PropertySpec { kind: "HostSystem", paths: &["name"] },
+    ]
+}
+
+/// A vApp, the vApps around it, and the folders above them.
+pub(super) fn of_vapp(vapp: MoRef) -> FilterSpec {
+    let mut properties = of_ancestors();
+    properties.push(PropertySpec { kind: "VirtualApp", paths: &["name", "parent", "parentFolder"] });
+    let step = |name, kind, path, select| Select::Traverse(Traversal { name, kind, path, select });
+    let select = vec![
+        step("parent", "ManagedEntity", "parent", vec![Select::Again("parent"), Select::Again("folder")]),
+        step("folder", "VirtualApp", "parentFolder", vec![Select::Again("parent")]),
+    ];
+    FilterSpec { properties, objects: vec![ObjectSpec { object: vapp, skip: false, select }] }
+}
 
 /// Names and parents of folders, datacenters and vApps, by id.
 #[derive(Debug, Default)]
@@ -34,6 +55,11 @@ impl Ancestors {
         let parent = parent.map(|parent| parent.id);
         self.entries
             .insert(content.object.id.clone(), Ancestor { name: escape(&name.text).into_owned(), parent });
+    }
+
+    /// True if the object was noted.
+    pub(super) fn knows(&self, object: &MoRef) -> bool {
+        self.entries.contains_key(&object.id)
     }
 
     /// The path of a VM from its properties `name`, `parent` and `parentVApp`. Where the account may not see
@@ -99,11 +125,15 @@ mod tests {
     use crate::soap::Element;
 
     fn object(kind: &str, id: &str, name: &str, parent: Option<(&str, &str)>) -> ObjectContent {
+        related(kind, id, name, "parent", parent)
+    }
+
+    fn related(kind: &str, id: &str, name: &str, how: &str, to: Option<(&str, &str)>) -> ObjectContent {
         let mut writer = crate::soap::Writer::default();
         writer.nest("p", |out| {
             out.text("name", name);
-            if let Some((kind, id)) = parent {
-                out.moref("parent", &MoRef::new(kind, id));
+            if let Some((kind, id)) = to {
+                out.moref(how, &MoRef::new(kind, id));
             }
         });
         let tree = crate::soap::parse_tree(&writer.finish());
@@ -122,6 +152,28 @@ mod tests {
         ancestors.add(&object("Folder", "group-v4", "a%2fb", Some(("Folder", "group-v3"))));
         let vm = object("VirtualMachine", "vm-5", "web/01", Some(("Folder", "group-v4")));
         assert_eq!(ancestors.path_of(&vm.properties, &root), "/DC0/vm/a%2fb/web%2f01");
+    }
+
+    #[test]
+    fn a_vapp_stands_in_the_path_below_its_folder_and_in_vapps_around_it() {
+        let root = MoRef::new("Folder", "group-d1");
+        let mut ancestors = Ancestors::default();
+        ancestors.add(&object("Folder", "group-v3", "vm", Some(("Folder", "group-d1"))));
+        ancestors.add(&related(
+            "VirtualApp",
+            "vapp-1",
+            "outer",
+            "parentFolder",
+            Some(("Folder", "group-v3")),
+        ));
+        ancestors.add(&object("VirtualApp", "vapp-2", "inner", Some(("VirtualApp", "vapp-1"))));
+        ancestors.add(&object("VirtualApp", "vapp-3", "alone", Some(("ResourcePool", "resgroup-1"))));
+        let path_in = |vapp| {
+            let vm = related("VirtualMachine", "vm-5", "web", "parentVApp", Some(("VirtualApp", vapp)));
+            ancestors.path_of(&vm.properties, &root)
+        };
+        assert_eq!(path_in("vapp-2"), "/vm/outer/inner/web");
+        assert_eq!(path_in("vapp-3"), "/alone/web");
     }
 
     #[test]
