@@ -9,7 +9,8 @@
 //! ```
 //!
 //! [`StreamInspector`] checks either as it passes, without copying it. [`StreamWriter`] makes the
-//! first. [`DiskReader`] and [`inflate_stream`] give back raw grains of both.
+//! first; [`Recompressor`] makes it from either, deflated anew on all cores. [`DiskReader`] and
+//! [`inflate_stream`] give back raw grains of both.
 //!
 //! Reference: VMware, *Virtual Disk Format 5.0* (technical note). Marker type 4 (progress) is not
 //! in the note; it is defined in open-vmdk's `vmware_vmdk.h` and readers have to skip it.
@@ -21,7 +22,9 @@ mod grain;
 mod header;
 mod inspect;
 mod marker;
+mod pool;
 mod read;
+mod recompress;
 mod summary;
 mod tables;
 mod writer;
@@ -32,8 +35,10 @@ pub use error::VmdkError;
 pub use grain::{Grain, GrainSink, NoSink};
 pub use header::Layout;
 pub use inspect::StreamInspector;
+pub use pool::GrainPool;
 pub use read::{DiskReader, inflate_stream};
-pub use summary::{DiskSummary, StreamProgress};
+pub use recompress::{RecompressOptions, RecompressSummary, Recompressed, Recompressor};
+pub use summary::{DiskFront, DiskSummary, StreamProgress};
 pub use writer::{DiskOptions, StreamWriter};
 
 /// The unit of every offset inside a VMDK, in bytes.

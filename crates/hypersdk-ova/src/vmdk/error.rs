@@ -64,6 +64,9 @@ pub enum VmdkError {
     /// The writer was given something it cannot write.
     #[error("write disk: {0}")]
     Unwritable(String),
+    /// A thread of the pool that deflates grains panicked over one of this disk.
+    #[error("a thread that deflates grains panicked")]
+    Panicked,
     /// Reading or writing failed.
     #[error("disk stream")]
     Io(#[from] io::Error),
@@ -79,7 +82,9 @@ impl VmdkError {
             | Self::Grain { offset, .. }
             | Self::Truncated { offset, .. }
             | Self::TrailingData { offset } => Some(*offset),
-            Self::Descriptor(_) | Self::Tables(_) | Self::Unwritable(_) | Self::Io(_) => None,
+            Self::Descriptor(_) | Self::Tables(_) | Self::Unwritable(_) | Self::Panicked | Self::Io(_) => {
+                None
+            }
         }
     }
 

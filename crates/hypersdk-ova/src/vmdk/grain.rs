@@ -1,4 +1,4 @@
-use super::VmdkError;
+use super::{DiskFront, VmdkError};
 
 /// One compressed grain as it passes.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,14 @@ impl Grain<'_> {
 pub trait GrainSink {
     /// Whether this sink looks at grains at all: if not, payloads are never gathered.
     const WANTS_GRAINS: bool = true;
+
+    /// Learns once, before the first grain, which disk the grains are of.
+    ///
+    /// # Errors
+    /// An error stops the inspection and is what `push` returns.
+    fn begin(&mut self, _front: &DiskFront) -> Result<(), VmdkError> {
+        Ok(())
+    }
 
     /// Takes one grain.
     ///

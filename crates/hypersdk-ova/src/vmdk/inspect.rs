@@ -2,7 +2,7 @@ use super::descriptor::DiskDescriptor;
 use super::grain::{Grain, GrainSink, NoSink};
 use super::header::{Layout, SparseHeader, TABLE_SECTORS, u32_at};
 use super::marker::{self, Marker};
-use super::summary::{DiskSummary, StreamProgress};
+use super::summary::{DiskFront, DiskSummary, StreamProgress};
 use super::tables::TableCheck;
 use super::{SECTOR_BYTES, VmdkError};
 
@@ -140,6 +140,11 @@ impl<S: GrainSink> StreamInspector<S> {
     /// # Errors
     /// The same.
     pub fn finish_with_sink(self) -> Result<(DiskSummary, S), VmdkError> {
+        self.summary().map(|summary| (summary, self.sink))
+    }
+
+    /// What [`finish`](Self::finish) gives, with the inspector left whole.
+    pub(super) fn summary(&self) -> Result<DiskSummary, VmdkError> {
         let Some(header) = self.header else {
             return Err(self.truncated("header"));
         };
@@ -181,7 +186,7 @@ impl<S: GrainSink> StreamInspector<S> {
             stream_bytes: self.offset,
             descriptor: DiskDescriptor::parse(&self.raw_descriptor)?,
         };
-        Ok((summary, self.sink))
+        Ok(summary)
     }
 
     /// How far along the disk the stream has come.
@@ -209,6 +214,11 @@ impl<S: GrainSink> StreamInspector<S> {
     #[must_use]
     pub fn stream_bytes(&self) -> u64 {
         self.offset
+    }
+
+    /// The sink, whatever became of the stream.
+    pub(super) fn into_sink(self) -> S {
+        self.sink
     }
 
     /// The sink.
@@ -258,7 +268,11 @@ impl<S: GrainSink> StreamInspector<S> {
         if (header.descriptor_offset..descriptor_end).contains(&sector) {
             self.raw_descriptor.extend_from_slice(&self.sector[..]);
             if sector + 1 == descriptor_end {
-                DiskDescriptor::parse(&self.raw_descriptor)?;
+                self.sink.begin(&DiskFront {
+                    capacity_bytes: header.capacity * SECTOR_BYTES,
+                    grain_bytes: header.grain_bytes(),
+                    descriptor: DiskDescriptor::parse(&self.raw_descriptor)?,
+                })?;
             }
         } else if header.layout() == Layout::DirectoryUpFront {
             if (header.gd_offset..header.gd_offset + header.directory_sectors()).contains(&sector) {

@@ -33,3 +33,14 @@ pub struct DiskSummary {
     /// The embedded descriptor.
     pub descriptor: DiskDescriptor,
 }
+
+/// What a stream says of its disk before the first grain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFront {
+    /// The disk's size in bytes.
+    pub capacity_bytes: u64,
+    /// The size of a grain in bytes.
+    pub grain_bytes: u64,
+    /// The embedded descriptor.
+    pub descriptor: DiskDescriptor,
+}

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::codec::{CompressionLevel, GrainEncoder, is_zero};
@@ -7,7 +8,7 @@ use super::marker::{self, Marker, grain_padding};
 use super::{GRAIN_BYTES, SECTOR_BYTES, VmdkError};
 
 const DESCRIPTOR_SECTORS: u64 = 20;
-/// ESXi begins the grains on the first whole grain.
+/// ESXi begins the grains on the first whole grain; a long descriptor moves them to a later one.
 const OVERHEAD_SECTORS: u64 = 128;
 
 /// What a new disk is.
@@ -21,6 +22,9 @@ pub struct DiskOptions {
     pub cid: u32,
     /// `ddb.adapterType`: `lsilogic`, `buslogic`, `ide`.
     pub adapter: String,
+    /// Entries of the embedded descriptor's disk database, in plain ASCII, by keys that begin with
+    /// `ddb.`. They replace customary ones, `adapter` too.
+    pub database: BTreeMap<String, String>,
     /// How hard [`StreamWriter::write_raw`] deflates.
     pub level: CompressionLevel,
 }
@@ -34,6 +38,7 @@ impl DiskOptions {
             name: "disk.vmdk".into(),
             cid: 0xffff_fffe,
             adapter: "lsilogic".into(),
+            database: BTreeMap::new(),
             level: CompressionLevel::default(),
         }
     }
@@ -61,35 +66,29 @@ impl<W: Write> StreamWriter<W> {
     /// Begins a disk: writes header and descriptor.
     ///
     /// # Errors
-    /// `Unwritable` if capacity or name cannot be; `Io`.
+    /// `Unwritable` if capacity, name or an entry of the database cannot be; `Io`.
     pub fn new(mut output: W, options: &DiskOptions) -> Result<Self, VmdkError> {
-        let DiskOptions { capacity_bytes, name, cid, adapter, level } = options;
-        if *capacity_bytes == 0 || !capacity_bytes.is_multiple_of(SECTOR_BYTES) {
+        let capacity_bytes = options.capacity_bytes;
+        if capacity_bytes == 0 || !capacity_bytes.is_multiple_of(SECTOR_BYTES) {
             return Err(VmdkError::Unwritable(format!(
                 "{capacity_bytes} bytes are no multiple of {SECTOR_BYTES}"
             )));
         }
-        let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"');
-        if !plain(name) || !plain(adapter) {
-            return Err(VmdkError::Unwritable(format!("the name {name:?} is not plain ASCII")));
-        }
-        let sectors = capacity_bytes / SECTOR_BYTES;
-        let header = SparseHeader::at_end(sectors, DESCRIPTOR_SECTORS, OVERHEAD_SECTORS);
+        let text = descriptor::render(options)?;
+        let descriptor_sectors = (text.len() as u64).div_ceil(SECTOR_BYTES).max(DESCRIPTOR_SECTORS);
+        let overhead = (1 + descriptor_sectors).next_multiple_of(OVERHEAD_SECTORS);
+        let header = SparseHeader::at_end(capacity_bytes / SECTOR_BYTES, descriptor_sectors, overhead);
         let raw = header.encode();
         SparseHeader::parse(&raw)?;
-        let text = descriptor::render(name, sectors, *cid, adapter);
-        let mut front = vec![0; (OVERHEAD_SECTORS * SECTOR_BYTES) as usize];
-        if text.len() as u64 > DESCRIPTOR_SECTORS * SECTOR_BYTES {
-            return Err(VmdkError::Unwritable("the name does not fit the descriptor".into()));
-        }
+        let mut front = vec![0; (overhead * SECTOR_BYTES) as usize];
         front[..512].copy_from_slice(&raw);
         front[512..512 + text.len()].copy_from_slice(text.as_bytes());
         output.write_all(&front)?;
         Ok(Self {
             output,
             header,
-            encoder: GrainEncoder::new(*level),
-            position: OVERHEAD_SECTORS,
+            encoder: GrainEncoder::new(options.level),
+            position: overhead,
             table: vec![0; ENTRIES_PER_TABLE as usize],
             table_index: 0,
             directory: vec![0; (header.directory_sectors() * SECTOR_BYTES / 4) as usize],
@@ -146,6 +145,11 @@ impl<W: Write> StreamWriter<W> {
     #[must_use]
     pub fn grains(&self) -> u64 {
         self.grains
+    }
+
+    /// What was written so far.
+    pub(super) fn output_mut(&mut self) -> &mut W {
+        &mut self.output
     }
 
     /// Ends the disk and gives the output back together with the stream's length in bytes.

@@ -3,6 +3,7 @@
 mod disk;
 mod ova;
 mod package;
+mod recompress;
 mod tool;
 mod verify;
 mod vmdk;
