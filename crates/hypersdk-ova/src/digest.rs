@@ -1,10 +1,14 @@
 //! Digests of package members.
 
+mod file;
+
 use std::fmt;
 use std::str::FromStr;
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+
+pub use file::hash_file;
 
 /// The algorithms a manifest may use (DSP0243, section 5.1).
 #[derive(

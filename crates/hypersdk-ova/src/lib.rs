@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod convert;
 pub mod digest;
 pub mod manifest;
 pub mod ova;

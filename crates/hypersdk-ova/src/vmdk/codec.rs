@@ -10,6 +10,12 @@ impl CompressionLevel {
     pub fn new(level: u8) -> Option<Self> {
         (1..=12).contains(&level).then_some(Self(level))
     }
+
+    /// The level as a number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
 }
 
 impl Default for CompressionLevel {

@@ -62,6 +62,11 @@ impl GrainPool {
         self.threads.len()
     }
 
+    /// Queues a task that needs nothing of the thread that runs it.
+    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) {
+        self.submit(|_| task());
+    }
+
     pub(super) fn submit(&self, task: impl FnOnce(&mut GrainCoder) + Send + 'static) {
         self.queue.lock().tasks.push_back(Box::new(task));
         self.queue.changed.notify_one();

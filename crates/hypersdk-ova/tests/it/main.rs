@@ -1,5 +1,6 @@
 //! What the crate writes is read by other people's tools, and the other way round.
 
+mod convert;
 mod disk;
 mod ova;
 mod package;
