@@ -2,7 +2,7 @@
 //! thread of its own.
 //!
 //! ```text
-//! ByteStream ── batches of ≤ 1 MiB ──► channel of 4 ──► thread: inspect → hash → write
+//! ByteStream ── batches of ≤ 1 MiB ──► channel of 4 ──► thread: hash → shape → write
 //! ```
 
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use hypersdk_core::{
-    ByteStream, Error, ErrorKind, ExportSession, FileKind, HostDigest, JobContext, LogLevel, Result,
-    RetryHint,
+    ByteStream, Error, ErrorKind, ExportSession, HostDigest, JobContext, LogLevel, Result, RetryHint,
 };
 use hypersdk_ova::digest::{Digest, DigestAlgorithm, Digester};
-use hypersdk_ova::vmdk::{DiskSummary, StreamInspector};
+use hypersdk_ova::vmdk::DiskSummary;
 use tokio::sync::mpsc;
 
 use crate::meter::FileMeter;
 use crate::output::Output;
 use crate::plan::PlannedFile;
+use crate::shape::{Shape, Shapeable, Shaper};
 
 /// How often one file is begun before the export fails.
 const ATTEMPTS: u32 = 3;
@@ -31,25 +31,35 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Batches on their way to the thread.
 const BATCHES: usize = 4;
 
-/// A file that arrived whole.
+/// A file that arrived whole, as it came and as it stands in the package.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
+    /// What came.
+    pub(crate) source: Arrived,
+    /// What was written.
     pub(crate) size_bytes: u64,
-    /// SHA-256, for the source to attest and the outcome to show.
     pub(crate) sha256: Digest,
     /// What the manifest says of it; the same digest unless another algorithm was chosen.
     pub(crate) manifest_digest: Digest,
     pub(crate) disk: Option<DiskSummary>,
-    /// The source attested the same SHA-256.
+}
+
+/// A file as it came from the source.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    pub(crate) size_bytes: u64,
+    pub(crate) sha256: Digest,
+    /// The source attested the same bytes.
     pub(crate) attested: bool,
 }
 
 /// Fetches `file` into `output`, from its start again if something goes wrong that may not happen twice.
-pub(crate) async fn fetch<O: Output>(
+pub(crate) async fn fetch<O: Shapeable>(
     session: &dyn ExportSession,
     file: &PlannedFile,
     meter: Arc<FileMeter>,
     mut output: O,
+    mut shape: Shape,
     manifest: DigestAlgorithm,
     context: &JobContext,
 ) -> Result<(O, Fetched)> {
@@ -57,17 +67,23 @@ pub(crate) async fn fetch<O: Output>(
     let mut pause = PAUSE;
     for attempt in 1.. {
         let (returned, outcome) =
-            attempt_once(session, file, Arc::clone(&meter), output, manifest, context).await;
-        output = returned
-            .ok_or_else(|| Error::new(ErrorKind::Internal, operation(), "the writing thread died"))?;
-        let error = match outcome {
-            Ok(fetched) => {
+            attempt_once(session, file, Arc::clone(&meter), output, shape.clone(), manifest, context).await;
+        let error = match (returned, outcome) {
+            (Some(output), Ok(fetched)) => {
                 meter.finish();
                 return Ok((output, fetched));
             }
-            Err(error) => error,
+            (Some(returned), Err(error)) => {
+                output = returned;
+                error
+            }
+            (None, Err(error)) => return Err(error.context(operation())),
+            (None, Ok(_)) => return Err(thread_died().context(operation())),
         };
-        if attempt == ATTEMPTS || !error.is_retryable() || context.cancel.is_cancelled() {
+        let unsuited = error.kind() == ErrorKind::Unsupported && matches!(shape, Shape::Recompressed(..));
+        if unsuited {
+            shape = Shape::AsIs;
+        } else if attempt == ATTEMPTS || !error.is_retryable() || context.cancel.is_cancelled() {
             return Err(error.context(operation()));
         }
         let wait = match error.retry() {
@@ -92,16 +108,17 @@ pub(crate) async fn fetch<O: Output>(
 async fn restart<O: Output>(mut output: O) -> Result<O> {
     tokio::task::spawn_blocking(move || output.restart().map(|()| output))
         .await
-        .map_err(|_| Error::new(ErrorKind::Internal, "rewind", "the writing thread died"))?
+        .map_err(|_| thread_died())?
         .map_err(|error| Error::io("rewind", error))
 }
 
 /// One reading. The output comes back whatever happened, unless its thread died.
-async fn attempt_once<O: Output>(
+async fn attempt_once<O: Shapeable>(
     session: &dyn ExportSession,
     file: &PlannedFile,
     meter: Arc<FileMeter>,
     output: O,
+    shape: Shape,
     manifest: DigestAlgorithm,
     context: &JobContext,
 ) -> (Option<O>, Result<Fetched>) {
@@ -114,18 +131,17 @@ async fn attempt_once<O: Output>(
         Err(error) => return (Some(output), Err(error)),
     };
     let (sender, batches) = mpsc::channel(BATCHES);
-    let witnesses = Witnesses::new(file.source.kind, manifest);
-    let receiver = tokio::task::spawn_blocking(move || {
-        let mut output = output;
-        let received = receive(batches, witnesses, &meter, &mut output);
-        (output, received)
-    });
+    let shaper = match output.shaped(shape, file.source.kind, manifest) {
+        Ok(shaper) => shaper,
+        Err(error) => return (None, Err(error)),
+    };
+    let receiver = tokio::task::spawn_blocking(move || receive(batches, shaper, &meter));
     let pumped = tokio::select! {
         pumped = pump(stream, sender) => pumped,
         () = context.cancel.cancelled() => Err(Error::cancelled("read stream")),
     };
     let Ok((output, received)) = receiver.await else {
-        return (None, Err(Error::new(ErrorKind::Internal, "receive", "the writing thread died")));
+        return (None, Err(thread_died()));
     };
     // What the writer ran into explains a pump that stopped; else the pump knows more than "truncated".
     let fetched = match (pumped, received) {
@@ -178,79 +194,47 @@ async fn pump(mut stream: ByteStream, sender: mpsc::Sender<Vec<Bytes>>) -> Resul
     Ok(Pumped::StreamEnded)
 }
 
-/// What a file's bytes are told to on their way, beside the output.
-struct Witnesses {
-    inspector: Option<StreamInspector>,
-    sha256: Digester,
-    other: Option<Digester>,
-    size_bytes: u64,
-}
-
-impl Witnesses {
-    fn new(kind: FileKind, manifest: DigestAlgorithm) -> Self {
-        Witnesses {
-            inspector: (kind == FileKind::Disk).then(StreamInspector::new),
-            sha256: Digester::new(DigestAlgorithm::Sha256),
-            other: (manifest != DigestAlgorithm::Sha256).then(|| Digester::new(manifest)),
-            size_bytes: 0,
-        }
-    }
-
-    fn see(&mut self, piece: &[u8]) -> Result<()> {
-        if let Some(inspector) = &mut self.inspector {
-            inspector.push(piece).map_err(corrupt)?;
-        }
-        self.sha256.update(piece);
-        if let Some(other) = &mut self.other {
-            other.update(piece);
-        }
-        self.size_bytes += piece.len() as u64;
-        Ok(())
-    }
-
-    fn position(&self) -> u64 {
-        self.inspector.as_ref().map_or(self.size_bytes, |inspector| inspector.progress().position_bytes)
-    }
-
-    fn finish(self) -> Result<Fetched> {
-        let disk = self.inspector.map(StreamInspector::finish).transpose().map_err(corrupt)?;
-        let sha256 = self.sha256.finish();
-        let manifest_digest = self.other.map_or_else(|| sha256.clone(), Digester::finish);
-        Ok(Fetched { size_bytes: self.size_bytes, sha256, manifest_digest, disk, attested: false })
-    }
-}
-
-/// Inspects, hashes and writes what comes, on a thread that may block.
-fn receive<O: Output>(
+/// Hashes, shapes and writes what comes, on a thread that may block.
+fn receive<O>(
     mut batches: mpsc::Receiver<Vec<Bytes>>,
-    mut witnesses: Witnesses,
+    mut shaper: Box<dyn Shaper<O>>,
     meter: &FileMeter,
-    output: &mut O,
-) -> Result<Fetched> {
+) -> (O, Result<Fetched>) {
+    let mut sha256 = Digester::new(DigestAlgorithm::Sha256);
+    let mut size_bytes = 0;
     while let Some(batch) = batches.blocking_recv() {
         for piece in &batch {
-            witnesses.see(piece)?;
+            sha256.update(piece);
+            size_bytes += piece.len() as u64;
         }
-        output.append(&batch).map_err(|error| Error::io("write", error))?;
-        meter.record(witnesses.size_bytes, witnesses.position());
+        if let Err(error) = shaper.push(&batch) {
+            return (shaper.abandon(), Err(error));
+        }
+        meter.record(size_bytes, shaper.position());
     }
-    witnesses.finish()
+    let (output, shaped) = shaper.finish();
+    let fetched = shaped.map(|shaped| {
+        let source = Arrived { size_bytes, sha256: sha256.finish(), attested: false };
+        let sha256 = shaped.sha256.unwrap_or_else(|| source.sha256.clone());
+        let manifest_digest = shaped.manifest.unwrap_or_else(|| sha256.clone());
+        Fetched { source, size_bytes: shaped.size_bytes, sha256, manifest_digest, disk: shaped.disk }
+    });
+    (output, fetched)
 }
 
-fn corrupt(error: hypersdk_ova::vmdk::VmdkError) -> Error {
-    Error::new(ErrorKind::Corrupt, "inspect disk stream", error.to_string())
-        .with_advice("the stream was cut or altered on its way; the file is fetched again")
+fn thread_died() -> Error {
+    Error::new(ErrorKind::Internal, "receive", "the writing thread died")
 }
 
 /// Compares what arrived with what the source says it sent, if it says anything.
 async fn attest(session: &dyn ExportSession, file: &PlannedFile, mut fetched: Fetched) -> Result<Fetched> {
     if let Some(announced) = file.source.size_bytes
-        && announced != fetched.size_bytes
+        && announced != fetched.source.size_bytes
     {
         return Err(Error::new(
             ErrorKind::Corrupt,
             "compare sizes",
-            format!("{} bytes arrived, {announced} were announced", fetched.size_bytes),
+            format!("{} bytes arrived, {announced} were announced", fetched.source.size_bytes),
         ));
     }
     let digests = session.host_digests().await.unwrap_or_else(|error| {
@@ -258,12 +242,12 @@ async fn attest(session: &dyn ExportSession, file: &PlannedFile, mut fetched: Fe
         Vec::new()
     });
     if let Some(digest) = digests.iter().find(|digest| digest.key == file.source.key) {
-        fetched.attest(digest)?;
+        fetched.source.attest(digest)?;
     }
     Ok(fetched)
 }
 
-impl Fetched {
+impl Arrived {
     /// Compares with what the host says it sent; an old host gives only a size.
     pub(crate) fn attest(&mut self, host: &HostDigest) -> Result<()> {
         let differs = |what: String| Error::new(ErrorKind::Corrupt, "compare with the host", what);

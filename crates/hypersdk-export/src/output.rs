@@ -11,13 +11,21 @@ pub(crate) trait Output: Send + 'static {
     /// Forgets what was written of this file.
     fn restart(&mut self) -> io::Result<()>;
     /// Adds bytes.
-    fn append(&mut self, pieces: &[Bytes]) -> io::Result<()>;
+    fn write(&mut self, data: &[u8]) -> io::Result<()>;
+    /// Adds pieces.
+    fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        pieces.iter().try_for_each(|piece| self.write(piece))
+    }
 }
 
 impl Output for File {
     fn restart(&mut self) -> io::Result<()> {
         self.set_len(0)?;
         self.rewind()
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.write_all(data)
     }
 
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
@@ -31,8 +39,8 @@ impl Output for OvaWriter {
         self.restart_member().map_err(into_io)
     }
 
-    fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
-        pieces.iter().try_for_each(|piece| self.write(piece)).map_err(into_io)
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        OvaWriter::write(self, data).map_err(into_io)
     }
 }
 

@@ -64,6 +64,9 @@ pub enum VmdkError {
     /// The writer was given something it cannot write.
     #[error("write disk: {0}")]
     Unwritable(String),
+    /// The disk is sound, but grains in this order or of this size cannot be deflated anew in one pass.
+    #[error("{0}")]
+    Unsuited(String),
     /// A thread of the pool that deflates grains panicked over one of this disk.
     #[error("a thread that deflates grains panicked")]
     Panicked,
@@ -82,9 +85,12 @@ impl VmdkError {
             | Self::Grain { offset, .. }
             | Self::Truncated { offset, .. }
             | Self::TrailingData { offset } => Some(*offset),
-            Self::Descriptor(_) | Self::Tables(_) | Self::Unwritable(_) | Self::Panicked | Self::Io(_) => {
-                None
-            }
+            Self::Descriptor(_)
+            | Self::Tables(_)
+            | Self::Unwritable(_)
+            | Self::Unsuited(_)
+            | Self::Panicked
+            | Self::Io(_) => None,
         }
     }
 

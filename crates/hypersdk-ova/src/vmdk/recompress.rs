@@ -84,8 +84,8 @@ impl<W: Write> Recompressor<W> {
     /// Takes the next bytes of the source, cut anywhere.
     ///
     /// # Errors
-    /// Those of [`StreamInspector::push`]; `Header` for grains of another size than 64 KiB;
-    /// `Grain` for one that is corrupt or does not come by rising place on the disk; `Unwritable`
+    /// Those of [`StreamInspector::push`]; `Unsuited` for grains of another size than 64 KiB
+    /// or not by rising place on the disk; `Grain` for one that is corrupt; `Unwritable`
     /// past 2 TiB of new stream; `Io` from the output; `Panicked`. The error of a grain shows up
     /// some grains later. Nothing can be pushed afterwards.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), VmdkError> {

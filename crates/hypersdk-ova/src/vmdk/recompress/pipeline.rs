@@ -153,11 +153,10 @@ impl<W: Write> Pipeline<W> {
 impl<W: Write> GrainSink for Pipeline<W> {
     fn begin(&mut self, front: &DiskFront) -> Result<(), VmdkError> {
         if front.grain_bytes != GRAIN_BYTES as u64 {
-            return Err(VmdkError::Header {
-                field: "grainSize",
-                value: front.grain_bytes / SECTOR_BYTES,
-                reason: "only grains of 128 sectors can be deflated anew",
-            });
+            return Err(VmdkError::Unsuited(format!(
+                "only grains of 64 KiB can be deflated anew, and this disk has {} bytes",
+                front.grain_bytes
+            )));
         }
         let mut options =
             DiskOptions { name: self.options.name.clone(), ..DiskOptions::new(front.capacity_bytes) };
@@ -173,9 +172,10 @@ impl<W: Write> GrainSink for Pipeline<W> {
     fn grain(&mut self, grain: Grain<'_>) -> Result<(), VmdkError> {
         let index = grain.lba * SECTOR_BYTES / GRAIN_BYTES as u64;
         if self.last_index.is_some_and(|last| index < last) {
-            return Err(
-                grain.refuse("it comes after one further back on the disk, too late to write it in place")
-            );
+            return Err(VmdkError::Unsuited(format!(
+                "the grain at sector {} comes after one further back on the disk, too late to write it in place",
+                grain.lba
+            )));
         }
         self.last_index = Some(index);
         self.summary.grains_in += 1;
