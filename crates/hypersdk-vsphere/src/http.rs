@@ -60,6 +60,8 @@ impl HttpClients {
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
+            // Servers close idle connections; one that is about to be closed must not take a call along.
+            .pool_idle_timeout(Duration::from_secs(15))
             .user_agent(concat!("hypersdk/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());

@@ -29,6 +29,9 @@ use crate::api::LeaseInfo;
 use crate::session::Scope;
 use crate::soap::MoRef;
 
+/// How long a broken stream waits to learn whether its lease is the cause.
+const VERDICT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the holder tells the keeper.
 #[derive(Debug)]
 enum Command {
@@ -61,6 +64,8 @@ impl Lost {
 struct Shared {
     percent: AtomicU8,
     renew_now: Notify,
+    /// How often the lease was renewed.
+    renewals: watch::Sender<u64>,
 }
 
 /// A held lease. Dropping it aborts.
@@ -154,13 +159,17 @@ impl Probe {
         self.lost.clone()
     }
 
-    /// Why the lease is lost, if it turns out to be within a moment.
+    /// Has the lease renewed at once, and tells why it is lost if it turns out to be.
     pub(crate) async fn verdict(mut self) -> Option<Lost> {
+        let mut renewals = self.shared.renewals.subscribe();
         self.shared.renew_now.notify_one();
-        let found = self.lost.wait_for(Option::is_some);
-        match tokio::time::timeout(Duration::from_secs(1), found).await {
-            Ok(Ok(lost)) => lost.clone(),
-            _ => None,
-        }
+        let verdict = async {
+            tokio::select! {
+                biased;
+                lost = self.lost.wait_for(Option::is_some) => lost.ok().and_then(|lost| lost.clone()),
+                _renewed = renewals.changed() => None,
+            }
+        };
+        tokio::time::timeout(VERDICT_PATIENCE, verdict).await.unwrap_or(None)
     }
 }

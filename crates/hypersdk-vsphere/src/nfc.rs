@@ -21,11 +21,14 @@ pub(crate) struct Device {
     pub(crate) thumbprint: Option<String>,
 }
 
+/// Host, port and thumbprint.
+type HostKey = (String, u16, Option<String>);
+
 /// Clients for the hosts of one export, made as needed.
 #[derive(Debug)]
 pub(crate) struct NfcClients {
     connector: Arc<Connector>,
-    made: Mutex<HashMap<(String, u16, Option<String>), reqwest::Client>>,
+    made: Mutex<HashMap<HostKey, reqwest::Client>>,
 }
 
 impl NfcClients {
@@ -93,12 +96,16 @@ fn body(response: Response, idle: Duration, probe: Probe, operation: String) -> 
 
 /// The error of a broken exchange; a lost lease is named as its cause.
 async fn failure(error: TransportError, probe: Probe, operation: String) -> Error {
-    if !matches!(error, TransportError::Certificate(_))
-        && let Some(lost) = probe.verdict().await
-    {
-        return lost.error(operation);
+    if matches!(error, TransportError::Certificate(_)) {
+        // The configured thumbprint is the server's, so it would not help with another host.
+        return error.into_error(operation).with_advice(
+            "the server vouches for another certificate; name the host's authority with `ca_file`",
+        );
     }
-    error.into_error(operation)
+    match probe.verdict().await {
+        Some(lost) => lost.error(operation),
+        None => error.into_error(operation),
+    }
 }
 
 /// The error for an answer other than 200.

@@ -8,6 +8,7 @@ use hypersdk_core::{
     Capabilities, Error, ErrorKind, ExportOptions, ExportSession, Provider, Result, VmFilter, VmId,
     VmSelector, VmSummary,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::VsphereConfig;
@@ -30,14 +31,9 @@ pub struct VsphereProvider {
 /// # Errors
 /// [`ErrorKind::Invalid`] for a key that is unknown, missing or wrong.
 pub fn factory(config: &Value) -> Result<Arc<dyn Provider>> {
-    let config = serde_path(config)?;
+    let config = VsphereConfig::deserialize(config)
+        .map_err(|error| Error::new(ErrorKind::Invalid, "configure vsphere", error.to_string()))?;
     Ok(Arc::new(VsphereProvider::new(config)?))
-}
-
-fn serde_path(config: &Value) -> Result<VsphereConfig> {
-    serde::Deserialize::deserialize(config).map_err(|error: serde_json::Error| {
-        Error::new(ErrorKind::Invalid, "configure vsphere", error.to_string())
-    })
 }
 
 impl VsphereProvider {

@@ -162,7 +162,7 @@ async fn a_snapshot_is_made_found_and_removed() {
     let vm = provider.get(&selector("/DC0/vm/DC0_H0_VM0")).await.unwrap().id;
     let name = "hypersdk-job <1> & \"two\"";
     let snapshot = provider.create_snapshot(&vm, name, false).await.unwrap();
-    assert_eq!(provider.find_snapshots(&vm, name).await.unwrap(), [snapshot.clone()]);
+    assert_eq!(provider.find_snapshots(&vm, name).await.unwrap(), std::slice::from_ref(&snapshot));
     provider.remove_snapshot(&snapshot).await.unwrap();
     assert_eq!(provider.find_snapshots(&vm, name).await.unwrap(), Vec::<String>::new());
     provider.remove_snapshot(&snapshot).await.expect("one that is gone already is no error");

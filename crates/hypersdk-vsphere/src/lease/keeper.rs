@@ -118,6 +118,7 @@ impl Keeper {
                     Ok(()) => {
                         renewed = Instant::now();
                         next = renewed + interval;
+                        self.shared.renewals.send_modify(|count| *count += 1);
                         continue;
                     }
                     Err(error) => error,
