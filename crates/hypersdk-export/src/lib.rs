@@ -1,14 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod beside;
+mod blocking;
+mod exporter;
 mod fetch;
 mod meter;
 mod output;
 mod plan;
+mod pool;
 mod publish;
 mod receipt;
 mod runner;
+mod shape;
 mod transfer;
 mod verify;
 
+pub use exporter::{ExportConfig, Exporter, export};
 pub use receipt::Receipt;
-pub use runner::{ExportConfig, ExportRunner, export};
+pub use runner::ExportRunner;

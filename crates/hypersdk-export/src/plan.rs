@@ -27,9 +27,10 @@ impl Target {
 
     /// The finished package: an OVA file or the directory of an OVF package.
     pub(crate) fn package(&self) -> PathBuf {
-        match self.format {
-            PackageFormat::Ova => self.directory.join(format!("{}.ova", self.name)),
-            PackageFormat::Ovf => self.ovf_directory(),
+        if self.format.is_archive() {
+            self.directory.join(format!("{}.ova", self.name))
+        } else {
+            self.ovf_directory()
         }
     }
 
@@ -42,10 +43,7 @@ impl Target {
     }
 
     pub(crate) fn partial_package(&self) -> PathBuf {
-        match self.format {
-            PackageFormat::Ova => self.partial("ova"),
-            PackageFormat::Ovf => self.partial_ovf_directory(),
-        }
+        if self.format.is_archive() { self.partial("ova") } else { self.partial_ovf_directory() }
     }
 
     pub(crate) fn partial_ovf_directory(&self) -> PathBuf {
@@ -94,8 +92,12 @@ pub(crate) struct PlannedFile {
     pub(crate) weight: u64,
 }
 
-/// Names every file for the package, in the source's order.
-pub(crate) fn plan_files(package: &str, files: &[SourceFile]) -> Result<Vec<PlannedFile>> {
+/// Chooses and names the files for the package, in the source's order.
+pub(crate) fn plan_files(
+    package: &str,
+    format: PackageFormat,
+    files: &[SourceFile],
+) -> Result<Vec<PlannedFile>> {
     if !files.iter().any(|file| file.kind == FileKind::Disk) {
         return Err(Error::new(ErrorKind::Unsupported, "plan the package", "the source offers no disk")
             .with_advice("a VM without disks has nothing to export; check the VM's hardware"));
@@ -103,15 +105,30 @@ pub(crate) fn plan_files(package: &str, files: &[SourceFile]) -> Result<Vec<Plan
     let mut taken = HashSet::new();
     let mut planned = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
-        let mut name = format!("{package}-{}", portable_name(&file.name, 36));
+        if format == PackageFormat::Vmdk && file.kind != FileKind::Disk {
+            continue;
+        }
+        let own = own_name(file, format);
+        let mut name = format!("{package}-{}", portable_name(&own, 36));
         if !taken.insert(name.clone()) {
-            name = format!("{package}-{index}-{}", portable_name(&file.name, 32));
+            name = format!("{package}-{index}-{}", portable_name(&own, 32));
             taken.insert(name.clone());
         }
         let weight = file.capacity_bytes.or(file.size_bytes).or(file.estimate_bytes).unwrap_or(1).max(1);
         planned.push(PlannedFile { source: file.clone(), name, weight });
     }
     Ok(planned)
+}
+
+/// The file's name with the ending of what it becomes.
+fn own_name(file: &SourceFile, format: PackageFormat) -> String {
+    match (file.kind, format) {
+        (FileKind::Disk, PackageFormat::Qcow2 | PackageFormat::Raw) => {
+            let stem = file.name.strip_suffix(".vmdk").unwrap_or(&file.name);
+            format!("{stem}.{}", format.as_str())
+        }
+        _ => file.name.clone(),
+    }
 }
 
 /// The package's name: what was asked for, or the VM's name in portable characters.
@@ -185,7 +202,12 @@ mod tests {
         let package =
             package_name(None, "Büro/../Server 01 (prod) with a very long name that goes on and on and on");
         let long = "x".repeat(80);
-        let files = plan_files(&package, &[disk("disk-0.vmdk"), disk("disk-0.vmdk"), disk(&long)]).unwrap();
+        let files = plan_files(
+            &package,
+            PackageFormat::Ova,
+            &[disk("disk-0.vmdk"), disk("disk-0.vmdk"), disk(&long)],
+        )
+        .unwrap();
         let names: HashSet<_> = files.iter().map(|file| file.name.clone()).collect();
         assert_eq!(names.len(), 3);
         for name in names {
@@ -218,7 +240,7 @@ mod tests {
     fn what_cannot_fit_is_refused_before_it_begins() {
         let mut file = disk("disk-0.vmdk");
         file.estimate_bytes = Some(u64::MAX / 4);
-        let files = plan_files("web", &[file]).unwrap();
+        let files = plan_files("web", PackageFormat::Ova, &[file]).unwrap();
         let error = check_space(Path::new("/"), &files).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSpace);
         assert!(error.advice().is_some());

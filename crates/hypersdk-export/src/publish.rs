@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use hypersdk_core::{Error, ErrorKind, PackageFormat, Result};
+use hypersdk_core::{Error, ErrorKind, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::plan::Target;
@@ -14,7 +14,7 @@ use crate::plan::Target;
 pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<()> {
     rename(&target.partial_receipt(), &target.receipt())?;
     let beside = target.partial_ovf_directory();
-    if target.format == PackageFormat::Ova && beside.exists() {
+    if target.format.is_archive() && beside.exists() {
         install(&beside, &target.ovf_directory(), overwrite)?;
     }
     install(&target.partial_package(), &target.package(), overwrite)?;

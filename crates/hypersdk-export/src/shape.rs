@@ -80,17 +80,28 @@ impl Shape {
 /// An output that shapes can be written to.
 pub(crate) trait Shapeable: Output + Sized {
     /// Begins to give a file its shape.
-    fn shaped(self, shape: Shape, kind: FileKind, manifest: DigestAlgorithm) -> Result<Box<dyn Shaper<Self>>>;
+    fn shaped(self, shape: Shape, kind: FileKind, manifest: DigestAlgorithm)
+    -> Result<Box<dyn Shaper<Self>>>;
 }
 
 impl Shapeable for OvaWriter {
-    fn shaped(self, shape: Shape, kind: FileKind, manifest: DigestAlgorithm) -> Result<Box<dyn Shaper<Self>>> {
+    fn shaped(
+        self,
+        shape: Shape,
+        kind: FileKind,
+        manifest: DigestAlgorithm,
+    ) -> Result<Box<dyn Shaper<Self>>> {
         shape.in_order(self, kind, manifest)
     }
 }
 
 impl Shapeable for File {
-    fn shaped(self, shape: Shape, kind: FileKind, manifest: DigestAlgorithm) -> Result<Box<dyn Shaper<Self>>> {
+    fn shaped(
+        self,
+        shape: Shape,
+        kind: FileKind,
+        manifest: DigestAlgorithm,
+    ) -> Result<Box<dyn Shaper<Self>>> {
         match shape {
             Shape::Converted(target, path, pool) if kind == FileKind::Disk => {
                 Ok(Box::new(Converted::new(self, target, path, manifest, pool)?))

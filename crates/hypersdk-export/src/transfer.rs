@@ -4,18 +4,22 @@ mod archive;
 mod directory;
 mod spool;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hypersdk_core::{
     Error, ErrorKind, ExportSession, HostDigest, JobContext, JobSpec, LogLevel, ManifestDigest, OutcomeFile,
     PackageFormat, PackagedFile, Phase, Result,
 };
+use hypersdk_ova::convert::DiskTarget;
 use hypersdk_ova::digest::DigestAlgorithm;
 use hypersdk_ova::package::PackageSummary;
+use hypersdk_ova::vmdk::CompressionLevel;
 
 use crate::fetch::Fetched;
 use crate::meter::Meter;
 use crate::plan::{PlannedFile, Target};
+use crate::pool::SharedPool;
+use crate::shape::Shape;
 
 /// What was written under the partial names.
 #[derive(Debug, Clone)]
@@ -37,17 +41,17 @@ impl Written {
                 name: file.name.clone(),
                 size: file.size,
                 sha256: fetched.sha256.hex(),
-                attested: fetched.attested,
+                source_size: fetched.source.size_bytes,
+                source_sha256: fetched.source.sha256.hex(),
+                attested: fetched.source.attested,
             })
             .collect()
     }
 
     /// The package's main file under its final name.
     pub(crate) fn main_file(&self, target: &Target) -> PathBuf {
-        match target.format {
-            PackageFormat::Ova => target.package(),
-            PackageFormat::Ovf => target.package().join(&self.summary.descriptor.name),
-        }
+        let package = target.package();
+        if target.format.is_archive() { package } else { package.join(&self.summary.descriptor.name) }
     }
 }
 
@@ -59,21 +63,48 @@ pub(crate) struct Transfer<'a> {
     pub(crate) spec: &'a JobSpec,
     pub(crate) context: &'a JobContext,
     pub(crate) meter: &'a Meter,
+    pub(crate) pool: &'a SharedPool,
     /// Streams open at once.
     pub(crate) workers: usize,
 }
 
 impl Transfer<'_> {
     pub(crate) async fn run(&self, files: &[PlannedFile]) -> Result<Written> {
-        match self.target.format {
-            PackageFormat::Ovf => self.write_directory(files).await,
-            PackageFormat::Ova => self.write_archive(files).await,
+        if self.target.format.is_archive() {
+            self.write_archive(files).await
+        } else {
+            self.write_directory(files).await
         }
+    }
+
+    /// What is to become of a disk in a file that takes bytes in order.
+    fn shape(&self) -> Result<Shape> {
+        match CompressionLevel::new(self.spec.compression_level) {
+            Some(level) if self.spec.compress => Ok(Shape::Recompressed(level, self.pool.get()?)),
+            // Level 0 passes the source's grains through.
+            _ => Ok(Shape::AsIs),
+        }
+    }
+
+    /// What is to become of a disk in a file of its own.
+    fn shape_in(&self, path: &Path) -> Result<Shape> {
+        let target = match self.target.format {
+            PackageFormat::Raw => DiskTarget::Raw,
+            PackageFormat::Qcow2 => DiskTarget::Qcow2 {
+                compress: self
+                    .spec
+                    .compress
+                    .then(|| CompressionLevel::new(self.spec.compression_level))
+                    .flatten(),
+            },
+            _ => return self.shape(),
+        };
+        Ok(Shape::Converted(target, path.to_owned(), self.pool.get()?))
     }
 
     /// The last word of the source on what it sent. It may attest a file only after all have been read.
     async fn attest_the_rest(&self, files: &[PlannedFile], fetched: &mut [Fetched]) -> Result<()> {
-        if fetched.iter().all(|file| file.attested) {
+        if fetched.iter().all(|file| file.source.attested) {
             return Ok(());
         }
         let digests: Vec<HostDigest> = match self.session.host_digests().await {
@@ -86,6 +117,7 @@ impl Transfer<'_> {
         for (file, fetched) in files.iter().zip(fetched) {
             if let Some(digest) = digests.iter().find(|digest| digest.key == file.source.key) {
                 fetched
+                    .source
                     .attest(digest)
                     .map_err(|error| error.context(format!("fetch {}", file.source.name)))?;
             }
@@ -114,7 +146,23 @@ impl Transfer<'_> {
         for warning in &descriptor.warnings {
             self.context.log(LogLevel::Warning, format!("descriptor: {warning}"));
         }
-        Ok((descriptor.ovf, descriptor.warnings))
+        Ok((describe_format(descriptor.ovf, self.target.format), descriptor.warnings))
+    }
+}
+
+/// The disk format that sources name in their descriptors.
+const VMDK_FORMAT: &str = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
+
+/// Names the disks' new format in a descriptor that a source made for its own.
+fn describe_format(descriptor: String, format: PackageFormat) -> String {
+    // No standard registers names for these; the first is what OVF tools have used for qcow2, the second what
+    // virt-v2v writes for a disk's plain bytes.
+    match format {
+        PackageFormat::Qcow2 => {
+            descriptor.replace(VMDK_FORMAT, "http://www.gnome.org/~markmc/qcow-image-format.html")
+        }
+        PackageFormat::Raw => descriptor.replace(VMDK_FORMAT, "http://en.wikipedia.org/wiki/Byte"),
+        PackageFormat::Ova | PackageFormat::Ovf | PackageFormat::Vmdk => descriptor,
     }
 }
 

@@ -4,9 +4,9 @@ use hypersdk_core::{Error, ErrorKind, JobId, Outcome, Result};
 use hypersdk_ova::package::PackageSummary;
 use hypersdk_ova::verify::{Level, Report, VerifyError, verify, verify_written};
 
+use crate::blocking::blocking;
 use crate::plan::Target;
 use crate::receipt::Receipt;
-use crate::runner::blocking;
 
 /// Reads headers, descriptor and manifest back. The bytes between were checked as they passed.
 pub(crate) async fn structure(target: &Target, summary: &PackageSummary) -> Result<()> {

@@ -73,7 +73,8 @@ impl App {
         let addr = listener.local_addr()?;
         let store = Arc::new(open_store(&config.database_path).await?);
         let providers = Arc::new(open_providers(&config)?);
-        let export = ExportConfig { download_workers: config.download_workers as usize };
+        let export =
+            ExportConfig { download_workers: config.download_workers as usize, ..ExportConfig::default() };
         let runner = Arc::new(ExportRunner::new(Arc::clone(&providers), export));
         let manager =
             JobManager::start(Arc::clone(&store) as Arc<dyn JobStore>, runner, manager_config(&config))

@@ -134,6 +134,8 @@ fn outcome() -> Outcome {
             name: "web01.ova".to_owned(),
             size: 9 << 30,
             sha256: "ab".repeat(32),
+            source_size: 9_663_676_416,
+            source_sha256: "ab".repeat(32),
             attested: true,
         }],
         total_size: 9 << 30,

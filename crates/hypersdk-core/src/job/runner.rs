@@ -126,7 +126,13 @@ pub struct OutcomeFile {
     pub size: u64,
     /// Its SHA-256, lower-case hexadecimal.
     pub sha256: String,
-    /// The source attested the same bytes.
+    /// The source attested the bytes it came as.
     #[serde(default)]
     pub attested: bool,
+    /// Its size in bytes as it came from the source; another one if it was compressed or converted.
+    #[serde(default)]
+    pub source_size: u64,
+    /// The SHA-256 of what came from the source, lower-case hexadecimal.
+    #[serde(default)]
+    pub source_sha256: String,
 }

@@ -102,18 +102,38 @@ pub enum PackageFormat {
     /// One tar file of the same.
     #[default]
     Ova,
+    /// A directory of qcow2 disks.
+    Qcow2,
+    /// A directory of raw disks, sparse.
+    Raw,
+    /// A directory of the disks alone, as streamOptimized VMDK.
+    Vmdk,
 }
 
 impl PackageFormat {
     /// Every format.
-    pub const ALL: [PackageFormat; 2] = [PackageFormat::Ovf, PackageFormat::Ova];
+    pub const ALL: [PackageFormat; 5] = [
+        PackageFormat::Ovf,
+        PackageFormat::Ova,
+        PackageFormat::Qcow2,
+        PackageFormat::Raw,
+        PackageFormat::Vmdk,
+    ];
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             PackageFormat::Ovf => "ovf",
             PackageFormat::Ova => "ova",
+            PackageFormat::Qcow2 => "qcow2",
+            PackageFormat::Raw => "raw",
+            PackageFormat::Vmdk => "vmdk",
         }
+    }
+
+    /// True if the package is one file, false if it is a directory.
+    pub fn is_archive(self) -> bool {
+        self == PackageFormat::Ova
     }
 }
 

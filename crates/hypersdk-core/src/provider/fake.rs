@@ -1,6 +1,6 @@
 //! A provider in memory, with knobs for what can go wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,6 +101,7 @@ struct Shared {
     vms: Mutex<Vec<(VmSummary, Vec<FakeFile>)>>,
     stream_faults: Mutex<HashMap<String, Vec<StreamFault>>>,
     call_faults: Mutex<Vec<Error>>,
+    opening_faults: Mutex<VecDeque<Error>>,
     descriptor: DescriptorMaker,
     pace: Mutex<Option<Duration>>,
     ledger: Arc<FakeLedger>,
@@ -114,6 +115,7 @@ impl FakeProvider {
                 vms: Mutex::default(),
                 stream_faults: Mutex::default(),
                 call_faults: Mutex::default(),
+                opening_faults: Mutex::default(),
                 descriptor,
                 pace: Mutex::default(),
                 ledger: Arc::default(),
@@ -155,6 +157,11 @@ impl FakeProvider {
         self.shared.call_faults.lock().expect("no holder panics").extend(errors);
     }
 
+    /// The next calls of `open_export` fail with these errors, first one first.
+    pub fn fault_openings(&self, errors: impl IntoIterator<Item = Error>) {
+        self.shared.opening_faults.lock().expect("no holder panics").extend(errors);
+    }
+
     /// Every chunk of a stream takes this long.
     pub fn pace(&self, chunk: Duration) {
         *self.shared.pace.lock().expect("no holder panics") = Some(chunk);
@@ -192,6 +199,9 @@ impl Provider for FakeProvider {
 
     async fn open_export(&self, vm: &VmId, _options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
         self.next_fault()?;
+        if let Some(error) = self.shared.opening_faults.lock().expect("no holder panics").pop_front() {
+            return Err(error);
+        }
         let (summary, files) = self
             .shared
             .vms

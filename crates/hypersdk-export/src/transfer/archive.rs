@@ -11,10 +11,10 @@ use hypersdk_ova::ova::{OvaError, OvaOptions, OvaWriter};
 
 use super::spool::{Spooled, Spools};
 use super::{Transfer, Written, check_disk, manifest_algorithm};
+use crate::blocking::blocking;
 use crate::fetch::{Fetched, fetch};
 use crate::meter::FileMeter;
 use crate::plan::PlannedFile;
-use crate::runner::blocking;
 
 /// How often the pace of the stream into the archive is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -64,7 +64,8 @@ impl Transfer<'_> {
         writer.begin_member(&file.name).map_err(archive_error)?;
         let meter = self.meter.file(index);
         let algorithm = manifest_algorithm(self.spec);
-        let stream = fetch(self.session, file, self.meter.file(index), writer, algorithm, self.context);
+        let arriving = self.meter.file(index);
+        let stream = fetch(self.session, file, arriving, writer, self.shape()?, algorithm, self.context);
         let mut stream = std::pin::pin!(stream);
         let slow = spools.during(1, async {
             tokio::select! {

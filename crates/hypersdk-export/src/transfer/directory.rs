@@ -8,9 +8,9 @@ use hypersdk_core::{Error, ErrorKind, Result};
 use hypersdk_ova::package::{self, DirectoryError, finish_directory};
 
 use super::{Transfer, Written, check_disk, manifest_algorithm};
+use crate::blocking::blocking;
 use crate::fetch::{Fetched, fetch};
 use crate::plan::PlannedFile;
-use crate::runner::blocking;
 
 impl Transfer<'_> {
     pub(super) async fn write_directory(&self, files: &[PlannedFile]) -> Result<Written> {
@@ -50,12 +50,18 @@ impl Transfer<'_> {
 
     async fn fetch_file(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Fetched> {
         let path = directory.join(&file.name);
-        let output = File::create_new(&path)
+        let output = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
             .map_err(|error| Error::io(format!("create {}", path.display()), error))?;
         self.meter.begin(&file.name);
+        let shape = self.shape_in(&path)?;
         let algorithm = manifest_algorithm(self.spec);
+        let meter = self.meter.file(index);
         let (output, fetched) =
-            fetch(self.session, file, self.meter.file(index), output, algorithm, self.context).await?;
+            fetch(self.session, file, meter, output, shape, algorithm, self.context).await?;
         check_disk(file, &fetched)?;
         blocking("sync", move || {
             output.sync_all().map_err(|error| Error::io(format!("sync {}", path.display()), error))

@@ -110,7 +110,9 @@ async fn spool(transfer: &Transfer<'_>, index: usize, file: &PlannedFile) -> Res
     transfer.meter.begin(&file.name);
     let algorithm = manifest_algorithm(transfer.spec);
     let meter = transfer.meter.file(index);
-    let (output, fetched) = fetch(transfer.session, file, meter, output, algorithm, transfer.context).await?;
+    let shape = transfer.shape()?;
+    let (output, fetched) =
+        fetch(transfer.session, file, meter, output, shape, algorithm, transfer.context).await?;
     check_disk(file, &fetched)?;
     Ok((index, Spooled { file: output, fetched }))
 }

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hypersdk_core::testing::StreamFault;
-use hypersdk_core::{Error, ErrorKind, PackageFormat};
+use hypersdk_core::{Error, ErrorKind, PackageFormat, RetryHint};
 
 use crate::lab::Lab;
 
@@ -16,9 +16,39 @@ async fn a_stream_that_goes_wrong_is_begun_again() {
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?}: {}", error.chain()));
             assert_eq!(lab.provider.ledger().exports(), (1, 1, 0), "{fault:?}");
-            assert_eq!(lab.provider.ledger().readings.load(Ordering::SeqCst), 4, "one of three files twice");
+            let files = if format == PackageFormat::Vmdk { 2 } else { 3 };
+            assert_eq!(lab.provider.ledger().readings.load(Ordering::SeqCst), files + 1, "one file twice");
         }
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_deflated_or_converted_is_begun_again_too() {
+    for (format, compress) in
+        [(PackageFormat::Ova, true), (PackageFormat::Qcow2, true), (PackageFormat::Raw, false)]
+    {
+        let lab = Lab::with_disks(&[40]);
+        lab.provider.fault_stream("disk-0.vmdk", [StreamFault::EndEarly(90_000), StreamFault::Cut(90_000)]);
+        let mut spec = lab.spec(format);
+        spec.compress = compress;
+        lab.export(&spec).await.unwrap_or_else(|error| panic!("{format:?}: {}", error.chain()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_vm_is_waited_for_but_not_for_ever() {
+    let busy = || {
+        Error::new(ErrorKind::Conflict, "open export", "another task is in progress")
+            .with_retry(RetryHint::After(Duration::from_secs(10)))
+    };
+    let mut lab = Lab::with_disks(&[7]);
+    lab.provider.fault_openings((0..5).map(|_| busy()));
+    lab.export(&lab.spec(PackageFormat::Ova)).await.unwrap();
+    lab.config.busy_patience = Duration::from_secs(15);
+    lab.provider.fault_openings((0..5).map(|_| busy()));
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.overwrite = true;
+    assert_eq!(lab.export_as("job-2", &spec).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 #[tokio::test(start_paused = true)]

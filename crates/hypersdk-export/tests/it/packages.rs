@@ -134,3 +134,73 @@ async fn slow_streams_are_spooled_in_parallel_and_joined_in_order() {
     assert!(lab.provider.ledger().most_streams() > 1, "later disks were fetched beside the first");
     assert_eq!(names(lab.directory.path()), ["web_01.ova", "web_01.receipt.json"]);
 }
+
+/// Exports one VM of compressible disks in a format.
+async fn shaped(format: PackageFormat, compress: bool) -> (Lab, hypersdk_core::Outcome) {
+    let lab = Lab::with_disks(&[40, 7]);
+    let mut spec = lab.spec(format);
+    spec.compress = compress;
+    spec.compression_level = 9;
+    spec.verify = VerifyMode::Full;
+    let outcome = lab.export(&spec).await.unwrap_or_else(|error| panic!("{format:?}: {}", error.chain()));
+    (lab, outcome)
+}
+
+#[tokio::test]
+async fn every_format_and_compression_holds_the_same_disks() {
+    let (reference, _) = shaped(PackageFormat::Ovf, false).await;
+    for (format, ending) in [
+        (PackageFormat::Qcow2, "qcow2"),
+        (PackageFormat::Raw, "raw"),
+        (PackageFormat::Vmdk, "vmdk"),
+        (PackageFormat::Ovf, "vmdk"),
+    ] {
+        for compress in [false, true] {
+            let (lab, outcome) = shaped(format, compress).await;
+            for disk in 0..2 {
+                let name = format!("web_01-disk-{disk}.{ending}");
+                let path = lab.path("web_01").join(&name);
+                let source = reference.path("web_01").join(format!("web_01-disk-{disk}.vmdk"));
+                if ending != "raw" {
+                    qemu_img(&["check".as_ref(), path.as_os_str()]);
+                }
+                let form =
+                    ["compare".as_ref(), "-f".as_ref(), ending.as_ref(), "-F".as_ref(), "vmdk".as_ref()];
+                qemu_img(&[&form[..], &[path.as_os_str(), source.as_os_str()]].concat());
+                assert!(outcome.files.iter().any(|file| file.name == name), "{outcome:?}");
+            }
+            assert_eq!(outcome.files.len(), if format == PackageFormat::Vmdk { 2 } else { 3 });
+            let descriptor = std::fs::read_to_string(lab.path("web_01").join("web_01.ovf")).unwrap();
+            assert!(descriptor.contains(&format!("web_01-disk-0.{ending}")), "{descriptor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn compression_makes_an_ova_smaller_and_names_both_digests() {
+    let (_, plain) = shaped(PackageFormat::Ova, false).await;
+    let (lab, packed) = shaped(PackageFormat::Ova, true).await;
+    let disk = |outcome: &hypersdk_core::Outcome| outcome.files[0].clone();
+    assert!(disk(&packed).size <= disk(&plain).size, "{packed:?}");
+    assert_eq!(disk(&packed).source_sha256, disk(&plain).sha256);
+    assert_eq!(disk(&packed).source_size, disk(&plain).size);
+    assert_ne!(disk(&packed).sha256, disk(&plain).sha256);
+    assert_eq!(lab.names(), ["web_01.ova", "web_01.receipt.json"]);
+}
+
+#[tokio::test]
+async fn the_ovf_directory_stays_beside_its_ova_if_that_is_wanted() {
+    let lab = Lab::with_disks(&[40]);
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.cleanup_ovf = false;
+    lab.export(&spec).await.unwrap();
+    assert_eq!(lab.names(), ["web_01", "web_01.ova", "web_01.receipt.json"]);
+    let report =
+        hypersdk_ova::verify::verify(&lab.path("web_01"), hypersdk_ova::verify::Level::Full).await.unwrap();
+    assert!(report.is_ok(), "{report}");
+}
+
+fn qemu_img(arguments: &[&std::ffi::OsStr]) {
+    let output = Command::new("qemu-img").args(arguments).output().expect("qemu-img is installed");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}

@@ -237,7 +237,7 @@ fn grains_in_falling_order_are_refused() {
     inspector.push(&stream).unwrap();
     inspector.finish().expect("such a disk is valid");
     let error = refusal(&stream);
-    assert_eq!(error.offset(), Some(second as u64));
+    assert!(matches!(error, VmdkError::Unsuited(_)), "{error}");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn grains_of_another_size_are_refused_before_anything_is_written() {
     let mut stream = Content::mixed(10).vmdk();
     stream[20..28].copy_from_slice(&256_u64.to_le_bytes());
     let (error, output) = recompress_in_pieces(&stream, 6, 512).unwrap_err();
-    assert!(matches!(error, VmdkError::Header { field: "grainSize", value: 256, .. }), "{error}");
+    assert!(matches!(error, VmdkError::Unsuited(_)), "{error}");
     assert!(output.is_empty());
 }
 

@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::model::{FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 
-/// Whether grains can be deflated anew, as `compress: true` asks for.
-pub(super) const RECOMPRESSION: bool = false;
-
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/capabilities", get(capabilities))
 }
@@ -30,13 +27,13 @@ async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
             })
         })
         .collect();
-    let compression: &[&str] = if RECOMPRESSION { &["none", "deflate"] } else { &["none"] };
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "providers": providers,
         "provider_types": state.providers.types().collect::<Vec<_>>(),
         "formats": words(&FORMATS),
-        "compression": compression,
+        "compression": ["none", "deflate"],
+        "compression_levels": [0, 9],
         "destinations": ["directory"],
         "manifest_digests": words(&MANIFEST_DIGESTS),
         "verify": words(&VERIFY_MODES),

@@ -105,8 +105,13 @@ impl From<&ExportOptions> for OptionsView {
 }
 
 /// The words for package formats.
-pub(super) const FORMATS: [(&str, PackageFormat); 2] =
-    [("ovf", PackageFormat::Ovf), ("ova", PackageFormat::Ova)];
+pub(super) const FORMATS: [(&str, PackageFormat); 5] = [
+    ("ovf", PackageFormat::Ovf),
+    ("ova", PackageFormat::Ova),
+    ("qcow2", PackageFormat::Qcow2),
+    ("raw", PackageFormat::Raw),
+    ("vmdk", PackageFormat::Vmdk),
+];
 
 /// The words for a manifest's algorithms.
 pub(super) const MANIFEST_DIGESTS: [(&str, ManifestDigest); 3] =
@@ -173,6 +178,8 @@ struct FileView {
     size: u64,
     sha256: String,
     attested: bool,
+    source_size: u64,
+    source_sha256: String,
 }
 
 impl From<&Outcome> for ResultView {
@@ -189,6 +196,8 @@ impl From<&Outcome> for ResultView {
                     size: file.size,
                     sha256: file.sha256.clone(),
                     attested: file.attested,
+                    source_size: file.source_size,
+                    source_sha256: file.source_sha256.clone(),
                 })
                 .collect(),
             total_size: outcome.total_size,

@@ -10,7 +10,6 @@ use hypersdk_core::ErrorKind;
 use serde_json::json;
 
 use super::ApiState;
-use super::capability::RECOMPRESSION;
 use super::extract::Document;
 use super::problem::{FieldError, Problem, explain_safely};
 use super::request::{Entry, entries};
@@ -34,12 +33,6 @@ async fn submit(State(state): State<ApiState>, Document(body): Document) -> Resu
         warnings.extend(noted);
         match request {
             Ok(request) => {
-                if request.spec.compress && !RECOMPRESSION {
-                    warnings.push(format!(
-                        "{} has no effect: this build keeps the disks as the source compressed them",
-                        join(&path, "compress")
-                    ));
-                }
                 paths.push(path);
                 requests.push(request);
             }

@@ -1,0 +1,279 @@
+//! One VM from its source to its package.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use hypersdk_core::{
+    Error, ErrorKind, ExportOptions, ExportSession, JobContext, JobSpec, LogLevel, NamedProvider, Outcome,
+    Phase, ProviderExt, Result, RetryHint, VerifyMode, VmId,
+};
+
+use crate::beside;
+use crate::blocking::blocking;
+use crate::meter::Meter;
+use crate::plan::{self, Target};
+use crate::pool::SharedPool;
+use crate::publish;
+use crate::receipt::Receipt;
+use crate::transfer::{Transfer, Written};
+use crate::verify;
+
+/// How long the source may take to release what a failed export held.
+const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+/// How often progress is sampled.
+const SAMPLE: Duration = Duration::from_millis(250);
+
+/// Settings of an [`Exporter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportConfig {
+    /// Streams open at once for one VM, at least 1.
+    pub download_workers: usize,
+    /// How long to wait for a VM that something else holds: another backup, or the lease of a process that was
+    /// killed, which lasts until the source lets it expire.
+    pub busy_patience: Duration,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        ExportConfig { download_workers: 3, busy_patience: Duration::from_secs(10 * 60) }
+    }
+}
+
+/// Exports VMs. Its exports share the threads that deflate.
+#[derive(Debug, Default)]
+pub struct Exporter {
+    config: ExportConfig,
+    pool: SharedPool,
+}
+
+impl Exporter {
+    /// An exporter with these settings.
+    pub fn new(config: ExportConfig) -> Self {
+        Exporter { config, pool: SharedPool::default() }
+    }
+
+    /// Exports one VM.
+    ///
+    /// # Errors
+    /// Whatever went wrong; nothing is left under a final name then, and everything at the source is released.
+    ///
+    /// # Cancel safety
+    /// Fire `context.cancel` rather than dropping the future: only then are partial files removed.
+    pub async fn export(
+        &self,
+        provider: &NamedProvider,
+        spec: &JobSpec,
+        context: &JobContext,
+    ) -> Result<Outcome> {
+        let started = (Utc::now(), Instant::now());
+        context.progress.update(|progress| progress.phase = Phase::Preparing);
+        plan::check_directory(&spec.output_dir)?;
+        let vm = or_cancelled(context, provider.provider.get(&spec.vm)).await?;
+        let name = plan::package_name(spec.package_name.as_deref(), &vm.name);
+        let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone());
+        target.remove_partials()?;
+        if let Some(outcome) = verify::published_by(&target, &context.id).await {
+            context.log(
+                LogLevel::Info,
+                "an earlier attempt had finished the package; it was checked and is kept",
+            );
+            return Ok(outcome);
+        }
+        publish::check_free(&target, spec.overwrite)?;
+
+        let mut options = spec.options.clone();
+        options.job = Some(context.id.clone());
+        let session = self.open(provider, &vm.id, &options, context).await?;
+        let source = session.source().clone();
+        context.log(
+            LogLevel::Info,
+            format!(
+                "exporting {} ({}) from {}: {} files",
+                source.vm_name,
+                source.vm,
+                source.host.as_deref().unwrap_or("an unnamed host"),
+                session.files().len()
+            ),
+        );
+
+        let written = match self.write(&*session, &target, spec, context).await {
+            Ok(written) => written,
+            Err(error) => {
+                session.abort(&error.to_string(), ABORT_PATIENCE).await;
+                if !spec.keep_partial || error.kind() == ErrorKind::Cancelled {
+                    target.remove_partials()?;
+                }
+                return Err(error);
+            }
+        };
+        let mut warnings = written.warnings.clone();
+        if let Err(error) = session.complete().await {
+            // Every byte and the descriptor are here and agree with the host; the lease ends by itself.
+            let warning = format!("the source did not confirm the end of the export: {}", error.chain());
+            context.log(LogLevel::Warning, &warning);
+            warnings.push(warning);
+        }
+        let finished = finish(&target, written, spec, context).await;
+        let written = match finished {
+            Ok(written) => written,
+            Err(error) => {
+                if !spec.keep_partial {
+                    target.remove_partials()?;
+                }
+                return Err(error);
+            }
+        };
+        let outcome = Outcome {
+            vm_name: source.vm_name.clone(),
+            output_dir: spec.output_dir.display().to_string(),
+            ovf_path: written.main_file(&target).display().to_string(),
+            total_size: written.summary.bytes,
+            duration_seconds: started.1.elapsed().as_secs_f64(),
+            checksum: written.summary.manifest.digest.hex(),
+            files: written.files(),
+            warnings,
+        };
+        let receipt = Receipt {
+            version: 1,
+            tool: concat!("hypersdk ", env!("CARGO_PKG_VERSION")).to_owned(),
+            job: context.id.clone(),
+            source,
+            started_at: started.0,
+            finished_at: Utc::now(),
+            outcome: outcome.clone(),
+        };
+        let overwrite = spec.overwrite;
+        let published = blocking("publish", move || {
+            receipt.write(&target.partial_receipt())?;
+            publish::publish(&target, overwrite).inspect_err(|_| {
+                let _ = target.remove_partials();
+            })
+        })
+        .await;
+        published?;
+        context.progress.update(|progress| {
+            progress.phase = Phase::Done;
+            progress.fraction = 1.0;
+            progress.bytes_total = Some(progress.bytes_done);
+            progress.remaining_seconds = None;
+        });
+        context.log(
+            LogLevel::Info,
+            format!(
+                "wrote {} ({} bytes in {:.1} s)",
+                outcome.ovf_path, outcome.total_size, outcome.duration_seconds
+            ),
+        );
+        Ok(outcome)
+    }
+
+    /// Opens the export, waiting for a VM that is busy.
+    async fn open(
+        &self,
+        provider: &NamedProvider,
+        vm: &VmId,
+        options: &ExportOptions,
+        context: &JobContext,
+    ) -> Result<Box<dyn ExportSession>> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let error = match or_cancelled(context, provider.provider.open_export(vm, options)).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let RetryHint::After(wait) = error.retry() else { return Err(error) };
+            if error.kind() != ErrorKind::Conflict || begun.elapsed() + wait > self.config.busy_patience {
+                return Err(error);
+            }
+            context
+                .log(LogLevel::Info, format!("the VM is busy; trying again in {wait:?}: {}", error.chain()));
+            or_cancelled(context, async {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            })
+            .await?;
+        }
+    }
+
+    /// Fetches every file and writes the package under its partial name.
+    async fn write(
+        &self,
+        session: &dyn ExportSession,
+        target: &Target,
+        spec: &JobSpec,
+        context: &JobContext,
+    ) -> Result<Written> {
+        let files = plan::plan_files(&target.name, target.format, session.files())?;
+        plan::check_space(&target.directory, &files)?;
+        let meter = Meter::new(files.iter().map(|file| file.weight));
+        context.progress.update(|progress| {
+            progress.phase = Phase::Exporting;
+            meter.sample(Instant::now(), progress);
+        });
+        let transfer = Transfer {
+            session,
+            target,
+            spec,
+            context,
+            meter: &meter,
+            pool: &self.pool,
+            workers: self.config.download_workers.max(1),
+        };
+        let written = tokio::select! {
+            written = transfer.run(&files) => written?,
+            never = sample(session, &meter, context) => match never {},
+        };
+        context.progress.update(|progress| meter.sample(Instant::now(), progress));
+        for file in written.files().iter().filter(|file| !file.attested) {
+            context.log(LogLevel::Info, format!("{}: the host did not attest its bytes", file.name));
+        }
+        Ok(written)
+    }
+}
+
+/// Exports one VM with an [`Exporter`] of its own.
+///
+/// # Errors
+/// As [`Exporter::export`].
+pub async fn export(
+    provider: &NamedProvider,
+    spec: &JobSpec,
+    context: &JobContext,
+    config: ExportConfig,
+) -> Result<Outcome> {
+    Exporter::new(config).export(provider, spec, context).await
+}
+
+async fn sample(
+    session: &dyn ExportSession,
+    meter: &Meter,
+    context: &JobContext,
+) -> std::convert::Infallible {
+    let mut tick = tokio::time::interval(SAMPLE);
+    loop {
+        tick.tick().await;
+        context.progress.update(|progress| meter.sample(Instant::now(), progress));
+        session.report_progress((context.progress.now().fraction * 99.0) as u8);
+    }
+}
+
+/// Checks what was written, as deeply as the job wants.
+async fn finish(target: &Target, written: Written, spec: &JobSpec, context: &JobContext) -> Result<Written> {
+    context.progress.update(|progress| progress.phase = Phase::Verifying);
+    verify::structure(target, &written.summary).await?;
+    if target.format.is_archive() && !spec.cleanup_ovf {
+        beside::unpack(target).await?;
+    }
+    if spec.verify == VerifyMode::Full {
+        or_cancelled(context, verify::full(target)).await?;
+        context.log(LogLevel::Info, "every byte was read again and every grain inflated: no fault");
+    }
+    Ok(written)
+}
+
+async fn or_cancelled<T>(context: &JobContext, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = context.cancel.cancelled() => Err(Error::cancelled("export")),
+    }
+}
