@@ -131,17 +131,22 @@ fn parse_line(line: &str) -> Result<ManifestEntry, String> {
     let (name, hex) = rest.rsplit_once(')').ok_or("no closing bracket")?;
     let hex = hex.trim_start().strip_prefix('=').ok_or("no equals sign behind the bracket")?;
     let word = word.trim().to_ascii_uppercase();
-    let algorithm = match word.as_str() {
-        "SHA1" | "SHA-1" => DigestAlgorithm::Sha1,
-        "SHA256" | "SHA-256" | "SHA2-256" => DigestAlgorithm::Sha256,
-        "SHA512" | "SHA-512" | "SHA2-512" => DigestAlgorithm::Sha512,
-        _ => return Err(format!("algorithm {word:?} is not known")),
-    };
+    let algorithm = algorithm(&word).ok_or_else(|| format!("algorithm {word:?} is not known"))?;
     if name.is_empty() {
         return Err("no name in the brackets".into());
     }
     let digest = Digest::from_hex(algorithm, hex.trim()).map_err(|error| error.to_string())?;
     Ok(ManifestEntry { name: name.to_owned(), digest })
+}
+
+/// The algorithm of a line's first word, in upper case.
+pub(crate) fn algorithm(word: &str) -> Option<DigestAlgorithm> {
+    match word {
+        "SHA1" | "SHA-1" => Some(DigestAlgorithm::Sha1),
+        "SHA256" | "SHA-256" | "SHA2-256" => Some(DigestAlgorithm::Sha256),
+        "SHA512" | "SHA-512" | "SHA2-512" => Some(DigestAlgorithm::Sha512),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

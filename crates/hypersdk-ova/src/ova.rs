@@ -14,5 +14,6 @@
 mod scan;
 mod writer;
 
+pub(crate) use scan::MAX_MEMBERS;
 pub use scan::{ArchiveMember, ArchiveScan, ScanFault, scan};
 pub use writer::{OvaError, OvaOptions, OvaWriter};

@@ -3,8 +3,10 @@
 //! Reference: DMTF DSP0243, *Open Virtualization Format Specification* 1.1.
 
 mod capacity;
+mod portable;
 mod read;
 mod write;
 
+pub use portable::portable;
 pub use read::{MAX_DESCRIPTOR_BYTES, OvfDescriptor, OvfDisk, OvfError, OvfFile};
 pub use write::{Envelope, EnvelopeDisk, EnvelopeFile};

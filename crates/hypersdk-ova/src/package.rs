@@ -6,7 +6,12 @@ use std::path::Path;
 
 use crate::digest::{Digest, DigestAlgorithm};
 use crate::manifest::Manifest;
+use crate::sign::{SignError, Signer};
 use crate::tar::{TarError, check_member_name};
+
+mod chunked;
+
+pub use chunked::{ChunkedFile, MAX_CHUNKS, chunk_name};
 
 /// One file of a package, written and hashed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,6 +33,9 @@ pub struct PackageSummary {
     pub files: Vec<PackagedFile>,
     /// The manifest.
     pub manifest: PackagedFile,
+    /// The certificate file, if it is signed.
+    #[serde(default)]
+    pub certificate: Option<PackagedFile>,
     /// How many bytes the package takes: the archive's size, or the sum of the files'.
     pub bytes: u64,
 }
@@ -42,6 +50,12 @@ pub fn descriptor_name(package: &str) -> String {
 #[must_use]
 pub fn manifest_name(package: &str) -> String {
     format!("{package}.mf")
+}
+
+/// The certificate file's name in a package of this name.
+#[must_use]
+pub fn certificate_name(package: &str) -> String {
+    format!("{package}.cert")
 }
 
 /// The manifest of a package: the descriptor's line, then the files' in their order.
@@ -71,6 +85,12 @@ pub enum DirectoryError {
         /// The manifest's.
         wanted: DigestAlgorithm,
     },
+    /// A file in more than [`MAX_CHUNKS`] chunks.
+    #[error("{0} makes more than {MAX_CHUNKS} chunks")]
+    TooManyChunks(String),
+    /// It could not be signed.
+    #[error("sign manifest")]
+    Sign(#[from] SignError),
     /// Writing failed.
     #[error("write {name}")]
     Io {
@@ -94,6 +114,32 @@ pub fn finish_directory(
     files: Vec<PackagedFile>,
     algorithm: DigestAlgorithm,
 ) -> Result<PackageSummary, DirectoryError> {
+    complete(directory, package, descriptor, files, algorithm, None)
+}
+
+/// Like [`finish_directory`], with a certificate file.
+///
+/// # Errors
+/// The same; `Sign`.
+pub fn finish_signed_directory(
+    directory: &Path,
+    package: &str,
+    descriptor: &str,
+    files: Vec<PackagedFile>,
+    algorithm: DigestAlgorithm,
+    signer: &Signer,
+) -> Result<PackageSummary, DirectoryError> {
+    complete(directory, package, descriptor, files, algorithm, Some(signer))
+}
+
+fn complete(
+    directory: &Path,
+    package: &str,
+    descriptor: &str,
+    files: Vec<PackagedFile>,
+    algorithm: DigestAlgorithm,
+    signer: Option<&Signer>,
+) -> Result<PackageSummary, DirectoryError> {
     for file in &files {
         check_member_name(&file.name)?;
         if file.digest.algorithm() != algorithm {
@@ -115,9 +161,18 @@ pub fn finish_directory(
         }
     };
     let descriptor = put(descriptor_name(package), descriptor.as_bytes())?;
-    let manifest = put(manifest_name(package), manifest_of(&descriptor, &files).to_string().as_bytes())?;
+    let text = manifest_of(&descriptor, &files).to_string();
+    let manifest = put(manifest_name(package), text.as_bytes())?;
+    let certificate = match signer {
+        Some(signer) => {
+            let signed = signer.sign(&manifest.name, text.as_bytes(), algorithm)?;
+            Some(put(certificate_name(package), signed.as_bytes())?)
+        }
+        None => None,
+    };
     let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|source| DirectoryError::Io { name: directory.display().to_string(), source })?;
-    let bytes = descriptor.size + manifest.size + files.iter().map(|file| file.size).sum::<u64>();
-    Ok(PackageSummary { descriptor, files, manifest, bytes })
+    let all = files.iter().chain([&descriptor, &manifest]).chain(&certificate);
+    let bytes = all.map(|file| file.size).sum();
+    Ok(PackageSummary { descriptor, files, manifest, certificate, bytes })
 }

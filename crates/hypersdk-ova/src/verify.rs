@@ -8,20 +8,27 @@
 //! | [`Level::Full`] | every byte, inflating each grain on all cores | also grains that hold something else than their checksum says |
 //!
 //! What is read may be hostile: nothing is ever written, memory is bounded, and whatever is
-//! wrong ends as a [`Fault`] with its file and place.
+//! wrong ends as a [`Fault`] with its file and place. A wrapped archive that unwraps to more than
+//! 200 times its size (and more than 64 MiB) is refused as a decompression bomb.
 
 mod archive;
+mod chunks;
 mod directory;
+mod gauge;
 mod inflate;
+mod inspection;
 mod member;
 mod report;
 mod rules;
+mod signature;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use report::{DiskReport, Fault, FaultClass, FileReport, Level, PackageFormat, Report, Warning};
+pub use report::{
+    DiskReport, Fault, FaultClass, FileReport, Level, PackageFormat, Report, SignatureReport, Warning,
+};
 
 use crate::package::PackageSummary;
 
@@ -108,6 +115,7 @@ fn examine(path: &Path, level: Level, written: Option<&PackageSummary>) -> Resul
             rules::check_written(&mut found, written, &mut report);
         }
         rules::check(&found, &mut report);
+        signature::check(&found, &mut report);
         report.files = found.into_iter().map(member::Found::into_report).collect();
     }
     Ok(report)

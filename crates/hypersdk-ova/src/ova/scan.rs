@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use crate::tar::{BLOCK_BYTES, EntryKind, TarHeader, padding};
 
 /// More members than any package has: the walk stops there.
-const MAX_MEMBERS: usize = 10_000;
+pub(crate) const MAX_MEMBERS: usize = 10_000;
 
 /// One member, as its header tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,16 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::digest::{Digest, DigestAlgorithm};
-use crate::package::{PackageSummary, PackagedFile, descriptor_name, manifest_name, manifest_of};
+use crate::package::{
+    MAX_CHUNKS, PackageSummary, PackagedFile, certificate_name, descriptor_name, manifest_name, manifest_of,
+};
+use crate::sign::{SignError, Signer};
 use crate::tar::{BLOCK_BYTES, TarError, TarHeader, check_member_name, padding};
 
+mod chunks;
 mod shift;
+
+use chunks::ChunkSeries;
 
 /// Bytes reach the file in batches of this size, aligned to it.
 const BATCH_BYTES: usize = 1 << 20;
@@ -64,6 +70,12 @@ pub enum OvaError {
         /// The manifest's.
         wanted: DigestAlgorithm,
     },
+    /// A member in more than [`MAX_CHUNKS`] chunks.
+    #[error("{0} makes more than {MAX_CHUNKS} chunks")]
+    TooManyChunks(String),
+    /// It could not be signed.
+    #[error("sign manifest")]
+    Sign(#[from] SignError),
     /// Reading a spool or writing the archive failed.
     #[error("write archive")]
     Io(#[from] io::Error),
@@ -78,7 +90,8 @@ struct OpenMember {
 /// Writes an OVA in one pass: blocking, for a thread of its own.
 ///
 /// `create`, then for each member `begin_member`, `write`…, `end_member` (or `append_file` for
-/// one that lies in a file), then `finish`. Dropped before that it leaves an incomplete file,
+/// one that lies in a file; or `begin_chunked_member`, `write`…, `end_chunked_member`), then
+/// `finish` or `finish_signed`. Dropped before that it leaves an incomplete file,
 /// which the caller removes; a finished one the caller renames.
 #[derive(Debug)]
 pub struct OvaWriter {
@@ -89,6 +102,8 @@ pub struct OvaWriter {
     batch: Vec<u8>,
     flushed: u64,
     open: Option<OpenMember>,
+    /// The chunked member that is open; its chunks are members.
+    series: Option<ChunkSeries>,
     members: Vec<PackagedFile>,
 }
 
@@ -104,7 +119,8 @@ impl OvaWriter {
         let start = BLOCK_BYTES + slot_bytes;
         file.set_len(start)?;
         let batch = Vec::with_capacity(BATCH_BYTES);
-        Ok(Self { file, options, slot_bytes, batch, flushed: start, open: None, members: Vec::new() })
+        let (open, series, members) = (None, None, Vec::new());
+        Ok(Self { file, options, slot_bytes, batch, flushed: start, open, series, members })
     }
 
     /// Begins a member whose size is not known yet.
@@ -113,8 +129,7 @@ impl OvaWriter {
     /// `Name`, `Duplicate`, `Order` if one is open already, `Io`.
     pub fn begin_member(&mut self, name: &str) -> Result<(), OvaError> {
         self.check_new(name)?;
-        self.open = Some(OpenMember { name: name.to_owned(), header_offset: self.position() });
-        self.put(&[0; BLOCK_BYTES as usize])
+        self.open_member(name)
     }
 
     /// Adds bytes to the open member.
@@ -123,14 +138,18 @@ impl OvaWriter {
     /// `Order` if none is open; `Io`.
     pub fn write(&mut self, data: &[u8]) -> Result<(), OvaError> {
         match self.open {
+            _ if self.series.is_some() => self.write_chunks(data),
             Some(_) => self.put(data),
             None => Err(OvaError::Order("bytes came without a member")),
         }
     }
 
-    /// How many bytes the open member has; 0 without one.
+    /// How many bytes the open member has, in all its chunks; 0 without one.
     #[must_use]
     pub fn member_bytes(&self) -> u64 {
+        if let Some(series) = &self.series {
+            return series.bytes;
+        }
         self.open.as_ref().map_or(0, |member| self.position() - member.header_offset - BLOCK_BYTES)
     }
 
@@ -139,6 +158,9 @@ impl OvaWriter {
     /// # Errors
     /// `Order` if none is open; `Io`.
     pub fn restart_member(&mut self) -> Result<(), OvaError> {
+        if self.series.is_some() {
+            return self.restart_chunks();
+        }
         let member = self.open.as_ref().ok_or(OvaError::Order("no member to start over"))?;
         self.rewind(member.header_offset + BLOCK_BYTES)
     }
@@ -148,6 +170,11 @@ impl OvaWriter {
     /// # Errors
     /// `Order` if none is open; `Io`.
     pub fn discard_member(&mut self) -> Result<(), OvaError> {
+        if self.series.is_some() {
+            self.restart_chunks()?;
+            self.series = None;
+            return Ok(());
+        }
         let member = self.open.take().ok_or(OvaError::Order("no member to discard"))?;
         self.rewind(member.header_offset)
     }
@@ -157,8 +184,20 @@ impl OvaWriter {
     /// # Errors
     /// `Order` if none is open; `Algorithm`; `Io`.
     pub fn end_member(&mut self, digest: Digest) -> Result<u64, OvaError> {
-        let size = self.member_bytes();
+        if self.series.is_some() {
+            return Err(OvaError::Order("a chunked member ends otherwise"));
+        }
+        self.close_member(digest)
+    }
+
+    fn open_member(&mut self, name: &str) -> Result<(), OvaError> {
+        self.open = Some(OpenMember { name: name.to_owned(), header_offset: self.position() });
+        self.put(&[0; BLOCK_BYTES as usize])
+    }
+
+    fn close_member(&mut self, digest: Digest) -> Result<u64, OvaError> {
         let member = self.open.take().ok_or(OvaError::Order("no member to end"))?;
+        let size = self.position() - member.header_offset - BLOCK_BYTES;
         self.check_digest(&member.name, &digest)?;
         let header = TarHeader::file(&member.name, size, self.options.mtime)?.encode();
         match member.header_offset.checked_sub(self.flushed) {
@@ -199,8 +238,20 @@ impl OvaWriter {
     ///
     /// # Errors
     /// `Order` if a member is open; `Io`.
-    pub fn finish(mut self, descriptor: &str) -> Result<PackageSummary, OvaError> {
-        if self.open.is_some() {
+    pub fn finish(self, descriptor: &str) -> Result<PackageSummary, OvaError> {
+        self.complete(descriptor, None)
+    }
+
+    /// Like [`finish`](Self::finish), with a certificate file behind the manifest.
+    ///
+    /// # Errors
+    /// The same; `Sign`.
+    pub fn finish_signed(self, descriptor: &str, signer: &Signer) -> Result<PackageSummary, OvaError> {
+        self.complete(descriptor, Some(signer))
+    }
+
+    fn complete(mut self, descriptor: &str, signer: Option<&Signer>) -> Result<PackageSummary, OvaError> {
+        if self.open.is_some() || self.series.is_some() {
             return Err(OvaError::Order("a member is still open"));
         }
         let text = descriptor.trim_end();
@@ -214,17 +265,27 @@ impl OvaWriter {
         self.file.write_all_at(&[&header.encode()[..], &content].concat(), 0)?;
 
         let text = manifest_of(&descriptor, &self.members).to_string();
-        let name = manifest_name(&self.options.name);
-        let size = text.len() as u64;
-        let digest = Digest::of(self.options.algorithm, text.as_bytes());
-        self.put(&TarHeader::file(&name, size, self.options.mtime)?.encode())?;
-        self.put(text.as_bytes())?;
-        self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
+        let manifest = self.put_text(manifest_name(&self.options.name), &text)?;
+        let certificate = match signer {
+            Some(signer) => {
+                let text = signer.sign(&manifest.name, text.as_bytes(), self.options.algorithm)?;
+                Some(self.put_text(certificate_name(&self.options.name), &text)?)
+            }
+            None => None,
+        };
         self.put(&[0; 2 * BLOCK_BYTES as usize])?;
         self.flush()?;
         self.file.sync_all()?;
-        let manifest = PackagedFile { name, size, digest };
-        Ok(PackageSummary { descriptor, files: self.members, manifest, bytes: self.flushed })
+        Ok(PackageSummary { descriptor, files: self.members, manifest, certificate, bytes: self.flushed })
+    }
+
+    fn put_text(&mut self, name: String, text: &str) -> Result<PackagedFile, OvaError> {
+        let size = text.len() as u64;
+        self.put(&TarHeader::file(&name, size, self.options.mtime)?.encode())?;
+        self.put(text.as_bytes())?;
+        self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
+        let digest = Digest::of(self.options.algorithm, text.as_bytes());
+        Ok(PackagedFile { name, size, digest })
     }
 
     fn position(&self) -> u64 {
@@ -232,11 +293,15 @@ impl OvaWriter {
     }
 
     fn check_new(&self, name: &str) -> Result<(), OvaError> {
-        if self.open.is_some() {
+        if self.open.is_some() || self.series.is_some() {
             return Err(OvaError::Order("a member is still open"));
         }
+        self.check_name(name)
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), OvaError> {
         check_member_name(name)?;
-        let own = [descriptor_name(&self.options.name), manifest_name(&self.options.name)];
+        let own = [descriptor_name, manifest_name, certificate_name].map(|of| of(&self.options.name));
         if own.iter().any(|taken| taken == name) || self.members.iter().any(|member| member.name == name) {
             return Err(OvaError::Duplicate(name.to_owned()));
         }

@@ -49,6 +49,9 @@ pub enum OvfError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A vendor's section that the standard forbids to leave out.
+    #[error("{0} is required: without it the machine would be another")]
+    Mandatory(String),
     /// The same id or file twice.
     #[error("{0} comes twice")]
     Duplicate(String),

@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 
 use quick_xml::escape::escape;
 
@@ -50,6 +51,17 @@ impl Envelope {
     /// The descriptor's text.
     #[must_use]
     pub fn to_xml(&self) -> String {
+        self.render(None)
+    }
+
+    /// The descriptor's text for a package whose disks are cut in chunks of this size: each disk
+    /// `NAME` is in the files `NAME.000000000` and so on.
+    #[must_use]
+    pub fn to_chunked_xml(&self, chunk_bytes: NonZeroU64) -> String {
+        self.render(Some(chunk_bytes))
+    }
+
+    fn render(&self, chunk_bytes: Option<NonZeroU64>) -> String {
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <Envelope xmlns=\"{OVF}\" xmlns:ovf=\"{OVF}\" \
@@ -57,22 +69,25 @@ impl Envelope {
              xmlns:vmw=\"http://www.vmware.com/schema/ovf\" \
              xmlns:vssd=\"{CIM}VirtualSystemSettingData\">\n"
         );
-        self.references(&mut xml);
+        self.references(&mut xml, chunk_bytes);
         self.disk_section(&mut xml);
         self.virtual_system(&mut xml);
         xml.push_str("</Envelope>\n");
         xml
     }
 
-    fn references(&self, xml: &mut String) {
-        let disks = self.disks.iter().map(|disk| (&disk.href, disk.size));
-        let files = self.files.iter().map(|file| (&file.href, file.size));
+    fn references(&self, xml: &mut String, chunk_bytes: Option<NonZeroU64>) {
+        let chunk = chunk_bytes.map_or(String::new(), |bytes| format!(" ovf:chunkSize=\"{bytes}\""));
+        let disks = self.disks.iter().map(|disk| (&disk.href, disk.size, chunk.as_str()));
+        let files = self.files.iter().map(|file| (&file.href, file.size, ""));
         xml.push_str("  <References>\n");
-        for (number, (href, size)) in (1..).zip(disks.chain(files)) {
+        for (number, (href, size, chunk)) in (1..).zip(disks.chain(files)) {
             let href = escape(href);
             put(
                 xml,
-                format_args!("    <File ovf:href=\"{href}\" ovf:id=\"file{number}\" ovf:size=\"{size}\"/>"),
+                format_args!(
+                    "    <File{chunk} ovf:href=\"{href}\" ovf:id=\"file{number}\" ovf:size=\"{size}\"/>"
+                ),
             );
         }
         xml.push_str("  </References>\n");

@@ -3,13 +3,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::member::{Content, Found, MemberCheck, is_descriptor, is_manifest};
+use super::chunks::Chunks;
+use super::member::{Content, Found, MemberCheck, is_certificate, is_descriptor, is_manifest};
 use super::report::{FaultClass, Level, Report};
 use super::{VerifyError, rules};
 use crate::digest::DigestAlgorithm;
 use crate::manifest::Manifest;
-use crate::ovf::OvfDescriptor;
-use crate::package::manifest_name;
+use crate::package::{certificate_name, manifest_name};
 use crate::tar::check_member_name;
 
 const PIECE_BYTES: usize = 1 << 20;
@@ -22,10 +22,12 @@ pub(super) fn read(
     level: Level,
     report: &mut Report,
 ) -> Result<Option<Vec<Found>>, VerifyError> {
-    let manifest = manifest_name(&descriptor[..descriptor.len() - ".ovf".len()]);
+    let package = &descriptor[..descriptor.len() - ".ovf".len()];
+    let (manifest, certificate) = (manifest_name(package), certificate_name(package));
     let mut found = Vec::new();
-    for name in [descriptor, &manifest] {
-        found.extend(read_file(folder, name, &[DigestAlgorithm::Sha256], level, report)?);
+    let mut chunks = Chunks::new(level);
+    for name in [descriptor, &manifest, &certificate] {
+        found.extend(read_file(folder, name, &[DigestAlgorithm::Sha256], &mut chunks, level, report)?);
     }
     let algorithms = rules::algorithms(found.iter().filter_map(|file| match &file.content {
         Content::Text(text) => Some(text),
@@ -33,17 +35,18 @@ pub(super) fn read(
     }));
     if algorithms != [DigestAlgorithm::Sha256] {
         found.clear();
-        for name in [descriptor, &manifest] {
-            found.extend(read_file(folder, name, &algorithms, level, report)?);
+        for name in [descriptor, &manifest, &certificate] {
+            found.extend(read_file(folder, name, &algorithms, &mut chunks, level, report)?);
         }
     }
     for name in named_files(&found) {
         let file = match level {
             Level::Headers => look_at(folder, &name, report)?,
-            _ => read_file(folder, &name, &algorithms, level, report)?,
+            _ => read_file(folder, &name, &algorithms, &mut chunks, level, report)?,
         };
         found.extend(file);
     }
+    report.faults.extend(chunks.finish(&mut found));
     Ok(Some(found))
 }
 
@@ -54,7 +57,7 @@ fn named_files(found: &[Found]) -> Vec<String> {
     for file in found {
         let Content::Text(text) = &file.content else { continue };
         if is_descriptor(&file.name) {
-            if let Ok(descriptor) = OvfDescriptor::parse(text) {
+            if let Ok(descriptor) = rules::parse_descriptor(text) {
                 names.extend(descriptor.files.iter().flat_map(rules::parts_of));
             }
         } else if let Ok((manifest, _)) = Manifest::parse(text) {
@@ -62,7 +65,12 @@ fn named_files(found: &[Found]) -> Vec<String> {
         }
     }
     let mut seen: HashSet<String> = found.iter().map(|file| file.name.clone()).collect();
-    names.retain(|name| check_member_name(name).is_ok() && !is_manifest(name) && seen.insert(name.clone()));
+    names.retain(|name| {
+        check_member_name(name).is_ok()
+            && !is_manifest(name)
+            && !is_certificate(name)
+            && seen.insert(name.clone())
+    });
     names
 }
 
@@ -86,20 +94,25 @@ fn read_file(
     folder: &Path,
     name: &str,
     algorithms: &[DigestAlgorithm],
+    chunks: &mut Chunks,
     level: Level,
     report: &mut Report,
 ) -> Result<Option<Found>, VerifyError> {
     let Some(mut file) = open(folder, name, report)? else { return Ok(None) };
-    let mut check = MemberCheck::new(name, algorithms, level);
+    let mut check = MemberCheck::new(name, algorithms, level, chunks.part(name));
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece).map_err(VerifyError::io(&folder.join(name)))? {
             0 => break,
-            length => check.push(&piece[..length]),
+            length => {
+                check.push(&piece[..length]);
+                chunks.push(&piece[..length]);
+            }
         }
     }
     let (found, faults) = check.finish();
     report.faults.extend(faults);
+    chunks.learn(&found);
     Ok(Some(found))
 }
 

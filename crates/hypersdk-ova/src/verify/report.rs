@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::vmdk::{DiskSummary, Layout};
 
 /// How much is read.
@@ -52,6 +52,8 @@ pub enum FaultClass {
     Size,
     /// A digest differs.
     Digest,
+    /// The signature is not one of this manifest, or cannot be checked.
+    Signature,
     /// A disk contradicts itself or its description.
     Disk,
 }
@@ -114,8 +116,19 @@ pub struct FileReport {
     pub size: u64,
     /// Its digest: computed, or at [`Level::Headers`] the one the exporter knew.
     pub digest: Option<Digest>,
-    /// If it is a VMDK that was read.
+    /// If it is a VMDK that was read. Of a disk cut in chunks, the first tells of the whole.
     pub disk: Option<DiskReport>,
+}
+
+/// Who signed a package. That the certificate is theirs is not examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureReport {
+    /// The certificate's subject.
+    pub signer: String,
+    /// The digest the signature is made of.
+    pub algorithm: DigestAlgorithm,
+    /// Whether it is the signature of this manifest by the certificate's key.
+    pub valid: bool,
 }
 
 /// The result of a verification. Displays as lines for a person.
@@ -129,6 +142,9 @@ pub struct Report {
     pub level: Level,
     /// The files, in their order.
     pub files: Vec<FileReport>,
+    /// Who signed it, if it has a certificate that can be read.
+    #[serde(default)]
+    pub signature: Option<SignatureReport>,
     /// What is wrong.
     pub faults: Vec<Fault>,
     /// What may be.
@@ -142,6 +158,7 @@ impl Report {
             format: PackageFormat::Ova,
             level,
             files: Vec::new(),
+            signature: None,
             faults: Vec::new(),
             warnings: Vec::new(),
         }
@@ -201,6 +218,10 @@ impl fmt::Display for Report {
                 Some(digest) => writeln!(f, ", {digest}")?,
                 None => writeln!(f)?,
             }
+        }
+        if let Some(SignatureReport { signer, algorithm, valid }) = &self.signature {
+            let verdict = if *valid { "valid" } else { "not valid" };
+            writeln!(f, "signed   by {signer}, {algorithm}, {verdict}")?;
         }
         for Warning { file, message } in &self.warnings {
             let file = file.as_ref().map_or(String::new(), |file| format!("{file}: "));

@@ -1,14 +1,14 @@
 //! What the parts of a package must say about each other.
 
+use std::collections::{HashMap, HashSet};
+
 use super::member::{Content, Found, is_certificate, is_descriptor, is_manifest};
 use super::report::{FaultClass, Level, PackageFormat, Report};
 use crate::digest::{Digest, DigestAlgorithm};
 use crate::manifest::Manifest;
+use crate::ova::MAX_MEMBERS;
 use crate::ovf::{OvfDescriptor, OvfDisk, OvfFile};
-use crate::package::{PackageSummary, PackagedFile};
-
-/// More chunks than any importer would open.
-const MAX_CHUNKS: u64 = 10_000;
+use crate::package::{MAX_CHUNKS, PackageSummary, PackagedFile, chunk_name};
 
 /// The algorithms of a manifest among these texts; SHA-256 without one.
 pub(super) fn algorithms<'a>(texts: impl Iterator<Item = &'a Vec<u8>>) -> Vec<DigestAlgorithm> {
@@ -24,8 +24,8 @@ pub(super) fn algorithms<'a>(texts: impl Iterator<Item = &'a Vec<u8>>) -> Vec<Di
 /// Compares what was found with what the writer says it wrote, and takes over the digests of
 /// files that were not read again.
 pub(super) fn check_written(found: &mut [Found], written: &PackageSummary, report: &mut Report) {
-    let PackageSummary { descriptor, files, manifest, .. } = written;
-    let all: Vec<&PackagedFile> = files.iter().chain([descriptor, manifest]).collect();
+    let PackageSummary { descriptor, files, manifest, certificate, .. } = written;
+    let all: Vec<&PackagedFile> = files.iter().chain([descriptor, manifest]).chain(certificate).collect();
     for file in &all {
         let Some(found) = found.iter_mut().find(|found| found.name == file.name) else {
             report.fault(FaultClass::Missing, Some(&file.name), "it was written, but is not there");
@@ -50,26 +50,42 @@ pub(super) fn check_written(found: &mut [Found], written: &PackageSummary, repor
 }
 
 /// The names a file has in the package: its own, or those of its chunks (DSP0243, section 7.1).
-pub(super) fn parts_of(file: &OvfFile) -> Vec<String> {
-    match (file.chunk_size, file.size) {
-        (Some(chunk), Some(size)) if size.div_ceil(chunk) <= MAX_CHUNKS => {
-            (0..size.div_ceil(chunk)).map(|number| format!("{}.{number:09}", file.href)).collect()
-        }
-        _ => vec![file.href.clone()],
-    }
+pub(super) fn parts_of(file: &OvfFile) -> impl Iterator<Item = String> {
+    let chunks = chunks_of(file);
+    let whole = chunks.is_none().then(|| file.href.clone());
+    let numbers = 0..chunks.unwrap_or(0);
+    whole.into_iter().chain(numbers.map(|number| chunk_name(&file.href, number)))
 }
+
+fn chunks_of(file: &OvfFile) -> Option<u64> {
+    let (chunk, size) = (file.chunk_size?, file.size?);
+    Some(size.div_ceil(chunk)).filter(|&chunks| chunks <= MAX_CHUNKS)
+}
+
+/// Reads a descriptor that refers to no more files than any package has.
+pub(super) fn parse_descriptor(text: &[u8]) -> Result<OvfDescriptor, String> {
+    let descriptor = OvfDescriptor::parse(text).map_err(|error| error.to_string())?;
+    let counts = descriptor.files.iter().map(|file| chunks_of(file).unwrap_or(1).max(1));
+    if counts.sum::<u64>() > MAX_MEMBERS as u64 {
+        return Err(format!("it refers to more than {MAX_MEMBERS} files"));
+    }
+    Ok(descriptor)
+}
+
+type ByName<'a> = HashMap<&'a str, &'a Found>;
 
 /// Compares all that was found.
 pub(super) fn check(found: &[Found], report: &mut Report) {
     let Some(descriptor) = check_descriptor(found, report) else { return };
+    let by_name: ByName<'_> = found.iter().map(|file| (file.name.as_str(), file)).collect();
     if report.format != PackageFormat::Ovf {
         check_order(found, report);
     }
     for file in &descriptor.files {
-        check_file(file, found, report);
+        check_file(file, &by_name, report);
     }
     for disk in &descriptor.disks {
-        check_disk(disk, &descriptor, found, report);
+        check_disk(disk, &descriptor, &by_name, report);
     }
     if descriptor.hardware_disks < descriptor.disks.len() {
         let message = format!(
@@ -79,12 +95,13 @@ pub(super) fn check(found: &[Found], report: &mut Report) {
         );
         report.warn(None, message);
     }
+    let mentioned: HashSet<String> = descriptor.files.iter().flat_map(parts_of).collect();
     for extra in found.iter().filter(|file| !is_envelope_part(&file.name)) {
-        if !descriptor.files.iter().any(|file| parts_of(file).contains(&extra.name)) {
+        if !mentioned.contains(&extra.name) {
             report.warn(Some(&extra.name), "the descriptor does not mention it");
         }
     }
-    check_manifest(&descriptor, found, report);
+    check_manifest(&descriptor, found, &by_name, report);
 }
 
 fn is_envelope_part(name: &str) -> bool {
@@ -101,10 +118,10 @@ fn check_descriptor(found: &[Found], report: &mut Report) -> Option<OvfDescripto
         report.fault(FaultClass::Descriptor, Some(&second.name), "a second descriptor");
     }
     let Content::Text(text) = &file.content else { return None };
-    match OvfDescriptor::parse(text) {
+    match parse_descriptor(text) {
         Ok(descriptor) => Some(descriptor),
-        Err(error) => {
-            report.fault(FaultClass::Descriptor, Some(&file.name), error.to_string());
+        Err(reason) => {
+            report.fault(FaultClass::Descriptor, Some(&file.name), reason);
             None
         }
     }
@@ -116,6 +133,9 @@ fn check_order(found: &[Found], report: &mut Report) {
         report.fault(FaultClass::Archive, Some(&first.name), "it is first where the descriptor must be");
     }
     let Some(at) = found.iter().position(|file| is_manifest(&file.name)) else { return };
+    if found.iter().position(|file| is_certificate(&file.name)).is_some_and(|place| place != at + 1) {
+        report.fault(FaultClass::Archive, None, "the certificate does not follow the manifest");
+    }
     let last = found.len() - 1;
     let at_end = at == last || (at + 1 == last && is_certificate(&found[last].name));
     if at != 1 && !at_end {
@@ -123,10 +143,10 @@ fn check_order(found: &[Found], report: &mut Report) {
     }
 }
 
-fn check_file(file: &OvfFile, found: &[Found], report: &mut Report) {
+fn check_file(file: &OvfFile, found: &ByName<'_>, report: &mut Report) {
     let mut size = 0;
     for part in parts_of(file) {
-        match found.iter().find(|found| found.name == part) {
+        match found.get(part.as_str()) {
             Some(found) => size += found.size,
             None => {
                 report.fault(
@@ -148,19 +168,20 @@ fn check_file(file: &OvfFile, found: &[Found], report: &mut Report) {
     }
 }
 
-fn check_disk(disk: &OvfDisk, descriptor: &OvfDescriptor, found: &[Found], report: &mut Report) {
+fn check_disk(disk: &OvfDisk, descriptor: &OvfDescriptor, found: &ByName<'_>, report: &mut Report) {
     let Some(id) = &disk.file_ref else { return };
     let Some(file) = descriptor.file_of(disk) else {
         let message = format!("disk {:?} refers to file {id:?}, which is not listed", disk.disk_id);
         report.fault(FaultClass::Descriptor, None, message);
         return;
     };
-    if file.compression.is_some() || file.chunk_size.is_some() {
-        report.warn(Some(&file.href), "compressed as a whole or cut in chunks: its inside was not looked at");
+    if file.compression.is_some() {
+        report.warn(Some(&file.href), "compressed as a whole: its inside was not looked at");
         return;
     }
     let is_vmdk = disk.format.as_ref().is_some_and(|format| format.contains("streamOptimized"));
-    let Some(found) = found.iter().find(|found| found.name == file.href) else { return };
+    let Some(first) = parts_of(file).next() else { return };
+    let Some(found) = found.get(first.as_str()) else { return };
     match (&found.content, disk.capacity_bytes) {
         (Content::Other | Content::Text(_), _) if is_vmdk => {
             report.fault(FaultClass::Disk, Some(&file.href), "it is described as VMDK, but is none");
@@ -178,7 +199,7 @@ fn check_disk(disk: &OvfDisk, descriptor: &OvfDescriptor, found: &[Found], repor
     }
 }
 
-fn check_manifest(descriptor: &OvfDescriptor, found: &[Found], report: &mut Report) {
+fn check_manifest(descriptor: &OvfDescriptor, found: &[Found], by_name: &ByName<'_>, report: &mut Report) {
     let mut manifests = found.iter().filter(|file| is_manifest(&file.name));
     let Some(file) = manifests.next() else {
         report.warn(None, "there is no manifest: nothing tells whether the content is the original");
@@ -198,23 +219,24 @@ fn check_manifest(descriptor: &OvfDescriptor, found: &[Found], report: &mut Repo
     for warning in warnings {
         report.warn(Some(&file.name), format!("line {}: {}", warning.line, warning.message));
     }
+    let listed: HashSet<&str> = manifest.entries().iter().map(|entry| entry.name.as_str()).collect();
     let descriptors = found.iter().map(|file| file.name.clone()).filter(|name| is_descriptor(name));
     for name in descriptors.chain(descriptor.files.iter().flat_map(parts_of)) {
-        if manifest.digest(&name).is_none() {
+        if !listed.contains(name.as_str()) {
             report.fault(FaultClass::Manifest, Some(&name), "the manifest does not list it");
         }
     }
     for entry in manifest.entries() {
-        check_digest(&entry.name, &entry.digest, found, report);
+        check_digest(&entry.name, &entry.digest, by_name, report);
     }
 }
 
-fn check_digest(name: &str, told: &Digest, found: &[Found], report: &mut Report) {
+fn check_digest(name: &str, told: &Digest, found: &ByName<'_>, report: &mut Report) {
     if is_manifest(name) || is_certificate(name) {
         report.fault(FaultClass::Manifest, Some(name), "the manifest may not list it");
         return;
     }
-    let Some(file) = found.iter().find(|file| file.name == name) else {
+    let Some(file) = found.get(name) else {
         report.fault(FaultClass::Missing, Some(name), "the manifest lists it, but it is not there");
         return;
     };
