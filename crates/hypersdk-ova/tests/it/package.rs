@@ -38,14 +38,20 @@ impl Machine {
 
     pub(crate) fn ova(&self, folder: &Path, algorithm: DigestAlgorithm) -> (PathBuf, PackageSummary) {
         let path = folder.join("web01.ova");
+        let writer = self.begin_ova(&path, algorithm);
+        (path, writer.finish(&self.envelope.to_xml()).unwrap())
+    }
+
+    /// An archive that lacks its end only.
+    pub(crate) fn begin_ova(&self, path: &Path, algorithm: DigestAlgorithm) -> OvaWriter {
         let options = OvaOptions { algorithm, descriptor_slot_bytes: 4096, ..OvaOptions::new("web01") };
-        let mut writer = OvaWriter::create(&path, options).unwrap();
+        let mut writer = OvaWriter::create(path, options).unwrap();
         for (name, content) in [("web01-disk1.vmdk", &self.disk), ("web01.nvram", &self.nvram)] {
             writer.begin_member(name).unwrap();
             writer.write(content).unwrap();
             writer.end_member(Digest::of(algorithm, content)).unwrap();
         }
-        (path, writer.finish(&self.envelope.to_xml()).unwrap())
+        writer
     }
 
     pub(crate) fn directory(&self, folder: &Path, algorithm: DigestAlgorithm) -> PackageSummary {
