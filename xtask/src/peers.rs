@@ -16,6 +16,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("jq", "jq"),
     ("sqlite3", "sqlite3"),
+    ("openssl", "openssl"),
+    ("zstd", "zstd"),
+    ("gzip", "gzip"),
     ("tar", "tar"),
 ];
 

@@ -31,7 +31,7 @@ pub use clock::Clock;
 pub use manager::{DrainReport, JobManager, JobManagerConfig};
 pub use memory::MemoryStore;
 pub use runner::{JobContext, Outcome, OutcomeFile, RunProgress, Runner};
-pub use spec::{JobSpec, ManifestDigest, PackageFormat, VerifyMode};
+pub use spec::{ArchiveCompression, JobSpec, ManifestDigest, PackageFormat, Signing, VerifyMode};
 pub use state::{IllegalTransition, JobStatus, Transition};
 pub use store::{
     CancelOutcome, Claim, JobCounts, JobPage, JobQuery, JobStore, LogLevel, LogLine, NewJob, Owner, Settled,

@@ -21,10 +21,10 @@ pub use error::{Error, ErrorKind, Result, RetryHint};
 pub use event::{Event, EventKind, EventLog};
 pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
 pub use job::{
-    CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job, JobContext, JobCounts,
-    JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore, LogLevel, LogLine,
-    ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeFile, Owner, PackageFormat, RunProgress, Runner,
-    Settled, StopReason, Transition, VerifyMode,
+    ArchiveCompression, CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job,
+    JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore,
+    LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeFile, Owner, PackageFormat,
+    RunProgress, Runner, Settled, Signing, StopReason, Transition, VerifyMode,
 };
 pub use progress::{Phase, Progress};
 pub use provider::{

@@ -1,5 +1,6 @@
 //! One VM from its source to its package.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -8,6 +9,8 @@ use hypersdk_core::{
     Phase, ProviderExt, Result, RetryHint, VerifyMode, VmId,
 };
 
+use hypersdk_ova::sign::Signer;
+
 use crate::beside;
 use crate::blocking::blocking;
 use crate::meter::Meter;
@@ -15,8 +18,10 @@ use crate::plan::{self, Target};
 use crate::pool::SharedPool;
 use crate::publish;
 use crate::receipt::Receipt;
+use crate::sign;
 use crate::transfer::{Transfer, Written};
 use crate::verify;
+use crate::wrap;
 
 /// How long the source may take to release what a failed export held.
 const ABORT_PATIENCE: Duration = Duration::from_secs(10);
@@ -70,7 +75,9 @@ impl Exporter {
         plan::check_directory(&spec.output_dir)?;
         let vm = or_cancelled(context, provider.provider.get(&spec.vm)).await?;
         let name = plan::package_name(spec.package_name.as_deref(), &vm.name);
-        let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone());
+        let signer = sign::signer(spec)?;
+        let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone())
+            .wrapped(spec.archive_compression);
         target.remove_partials()?;
         if let Some(outcome) = verify::published_by(&target, &context.id).await {
             context.log(
@@ -96,7 +103,7 @@ impl Exporter {
             ),
         );
 
-        let written = match self.write(&*session, &target, spec, context).await {
+        let written = match self.write(&*session, &target, spec, signer, context).await {
             Ok(written) => written,
             Err(error) => {
                 session.abort(&error.to_string(), ABORT_PATIENCE).await;
@@ -113,9 +120,8 @@ impl Exporter {
             context.log(LogLevel::Warning, &warning);
             warnings.push(warning);
         }
-        let finished = finish(&target, written, spec, context).await;
-        let written = match finished {
-            Ok(written) => written,
+        let total_size = match finish(&target, &written, spec, context).await {
+            Ok(size) => size,
             Err(error) => {
                 if !spec.keep_partial {
                     target.remove_partials()?;
@@ -123,11 +129,14 @@ impl Exporter {
                 return Err(error);
             }
         };
+        if let Some(command) = target.unwrap_command() {
+            warnings.push(format!("the archive is compressed as a whole; before an import: {command}"));
+        }
         let outcome = Outcome {
             vm_name: source.vm_name.clone(),
             output_dir: spec.output_dir.display().to_string(),
             ovf_path: written.main_file(&target).display().to_string(),
-            total_size: written.summary.bytes,
+            total_size,
             duration_seconds: started.1.elapsed().as_secs_f64(),
             checksum: written.summary.manifest.digest.hex(),
             files: written.files(),
@@ -201,6 +210,7 @@ impl Exporter {
         session: &dyn ExportSession,
         target: &Target,
         spec: &JobSpec,
+        signer: Option<Arc<Signer>>,
         context: &JobContext,
     ) -> Result<Written> {
         let files = plan::plan_files(&target.name, target.format, session.files())?;
@@ -217,6 +227,7 @@ impl Exporter {
             context,
             meter: &meter,
             pool: &self.pool,
+            signer,
             workers: self.config.download_workers.max(1),
         };
         let written = tokio::select! {
@@ -257,18 +268,21 @@ async fn sample(
     }
 }
 
-/// Checks what was written, as deeply as the job wants.
-async fn finish(target: &Target, written: Written, spec: &JobSpec, context: &JobContext) -> Result<Written> {
+/// Checks what was written, as deeply as the job wants, and gives it its last form. Returns its size in bytes.
+async fn finish(target: &Target, written: &Written, spec: &JobSpec, context: &JobContext) -> Result<u64> {
     context.progress.update(|progress| progress.phase = Phase::Verifying);
     verify::structure(target, &written.summary).await?;
-    if target.format.is_archive() && !spec.cleanup_ovf {
-        beside::unpack(target).await?;
-    }
     if spec.verify == VerifyMode::Full {
         or_cancelled(context, verify::full(target)).await?;
         context.log(LogLevel::Info, "every byte was read again and every grain inflated: no fault");
     }
-    Ok(written)
+    if target.format.is_archive() && !spec.cleanup_ovf {
+        beside::unpack(target).await?;
+    }
+    match target.wrapped {
+        None => Ok(written.summary.bytes),
+        Some(compression) => or_cancelled(context, wrap::wrap(target, compression)).await,
+    }
 }
 
 async fn or_cancelled<T>(context: &JobContext, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -12,8 +12,10 @@ mod publish;
 mod receipt;
 mod runner;
 mod shape;
+mod sign;
 mod transfer;
 mod verify;
+mod wrap;
 
 pub use exporter::{ExportConfig, Exporter, export};
 pub use receipt::Receipt;

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use hypersdk_core::{Error, ErrorKind, FileKind, JobId, PackageFormat, Result, SourceFile};
+use hypersdk_core::{
+    ArchiveCompression, Error, ErrorKind, FileKind, JobId, PackageFormat, Result, SourceFile,
+};
 
 /// The longest package name; with a file's own name it still fits a tar header's 100 bytes.
 const NAME_MAX: usize = 60;
@@ -17,20 +19,52 @@ pub(crate) struct Target {
     pub(crate) directory: PathBuf,
     pub(crate) name: String,
     pub(crate) format: PackageFormat,
+    /// The archive is compressed as a whole.
+    pub(crate) wrapped: Option<ArchiveCompression>,
     job: JobId,
 }
 
 impl Target {
     pub(crate) fn new(directory: PathBuf, name: String, format: PackageFormat, job: JobId) -> Self {
-        Target { directory, name, format, job }
+        Target { directory, name, format, wrapped: None, job }
     }
 
     /// The finished package: an OVA file or the directory of an OVF package.
     pub(crate) fn package(&self) -> PathBuf {
         if self.format.is_archive() {
-            self.directory.join(format!("{}.ova", self.name))
+            self.directory.join(format!("{}.{}", self.name, self.archive_ending()))
         } else {
             self.ovf_directory()
+        }
+    }
+
+    /// The same, for an archive that is compressed as a whole.
+    pub(crate) fn wrapped(self, compression: Option<ArchiveCompression>) -> Self {
+        Target { wrapped: compression.filter(|_| self.format.is_archive()), ..self }
+    }
+
+    /// What a person types to get an importable archive, if this one is compressed as a whole.
+    pub(crate) fn unwrap_command(&self) -> Option<String> {
+        let package = self.package();
+        match self.wrapped? {
+            ArchiveCompression::Gzip => Some(format!("gunzip -k {}", package.display())),
+            ArchiveCompression::Zstd => Some(format!("unzstd {}", package.display())),
+        }
+    }
+
+    fn archive_ending(&self) -> &'static str {
+        match self.wrapped {
+            None => "ova",
+            Some(ArchiveCompression::Gzip) => "ova.gz",
+            Some(ArchiveCompression::Zstd) => "ova.zst",
+        }
+    }
+
+    /// The package as it is to be renamed: the partial package, or what it was compressed to.
+    pub(crate) fn partial_result(&self) -> PathBuf {
+        match self.wrapped {
+            None => self.partial_package(),
+            Some(_) => self.partial(self.archive_ending()),
         }
     }
 
@@ -69,7 +103,7 @@ impl Target {
         let read = |error| Error::io(format!("read directory {}", self.directory.display()), error);
         for entry in std::fs::read_dir(&self.directory).map_err(read)? {
             let entry = entry.map_err(read)?;
-            if entry.file_name().to_str().is_some_and(|name| name.ends_with(&ending)) {
+            if entry.file_name().to_str().is_some_and(|name| name.contains(&ending)) {
                 let path = entry.path();
                 let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     std::fs::remove_dir_all(&path)

@@ -17,7 +17,7 @@ pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<()> {
     if target.format.is_archive() && beside.exists() {
         install(&beside, &target.ovf_directory(), overwrite)?;
     }
-    install(&target.partial_package(), &target.package(), overwrite)?;
+    install(&target.partial_result(), &target.package(), overwrite)?;
     sync_directory(&target.directory)
 }
 

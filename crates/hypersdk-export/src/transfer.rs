@@ -5,6 +5,7 @@ mod directory;
 mod spool;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hypersdk_core::{
     Error, ErrorKind, ExportSession, HostDigest, JobContext, JobSpec, LogLevel, ManifestDigest, OutcomeFile,
@@ -12,7 +13,9 @@ use hypersdk_core::{
 };
 use hypersdk_ova::convert::DiskTarget;
 use hypersdk_ova::digest::DigestAlgorithm;
+use hypersdk_ova::ovf::portable;
 use hypersdk_ova::package::PackageSummary;
+use hypersdk_ova::sign::Signer;
 use hypersdk_ova::vmdk::CompressionLevel;
 
 use crate::fetch::Fetched;
@@ -56,7 +59,6 @@ impl Written {
 }
 
 /// One export on its way into one package.
-#[derive(Clone, Copy)]
 pub(crate) struct Transfer<'a> {
     pub(crate) session: &'a dyn ExportSession,
     pub(crate) target: &'a Target,
@@ -64,6 +66,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) context: &'a JobContext,
     pub(crate) meter: &'a Meter,
     pub(crate) pool: &'a SharedPool,
+    pub(crate) signer: Option<Arc<Signer>>,
     /// Streams open at once.
     pub(crate) workers: usize,
 }
@@ -146,7 +149,14 @@ impl Transfer<'_> {
         for warning in &descriptor.warnings {
             self.context.log(LogLevel::Warning, format!("descriptor: {warning}"));
         }
-        Ok((describe_format(descriptor.ovf, self.target.format), descriptor.warnings))
+        let mut text = describe_format(descriptor.ovf, self.target.format);
+        if self.spec.portable {
+            text = portable(&text).map_err(|error| {
+                Error::new(ErrorKind::Unsupported, "make descriptor portable", error.to_string())
+                    .with_advice("submit the job without portable")
+            })?;
+        }
+        Ok((text, descriptor.warnings))
     }
 }
 

@@ -41,6 +41,15 @@ pub struct JobSpec {
     /// The manifest's digests.
     #[serde(default)]
     pub manifest_digest: ManifestDigest,
+    /// Leave the vendor's own sections out of the descriptor.
+    #[serde(default)]
+    pub portable: bool,
+    /// Sign the manifest.
+    #[serde(default)]
+    pub sign: Option<Signing>,
+    /// Compress the finished archive as a whole; importers must unwrap it first.
+    #[serde(default)]
+    pub archive_compression: Option<ArchiveCompression>,
     /// How the finished package is checked.
     #[serde(default)]
     pub verify: VerifyMode,
@@ -75,6 +84,9 @@ impl JobSpec {
             compression_level: default_level(),
             cleanup_ovf: true,
             manifest_digest: ManifestDigest::default(),
+            portable: false,
+            sign: None,
+            archive_compression: None,
             verify: VerifyMode::default(),
             keep_partial: false,
             overwrite: false,
@@ -135,6 +147,25 @@ impl PackageFormat {
     pub fn is_archive(self) -> bool {
         self == PackageFormat::Ova
     }
+}
+
+/// What signs a manifest: files that the process running the job can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// A private RSA key in PEM.
+    pub key: PathBuf,
+    /// Its X.509 certificate in PEM; further ones behind it are kept.
+    pub certificate: PathBuf,
+}
+
+/// How a finished archive is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveCompression {
+    /// One core, read everywhere.
+    Gzip,
+    /// All cores, and denser.
+    Zstd,
 }
 
 /// The algorithm of a manifest's digests.

@@ -47,8 +47,15 @@ impl Transfer<'_> {
         }
         self.attest_the_rest(files, &mut fetched).await?;
         let (descriptor, warnings) = self.descriptor(files, &fetched).await?;
-        let summary =
-            blocking("finish archive", move || writer.finish(&descriptor).map_err(archive_error)).await?;
+        let signer = self.signer.clone();
+        let summary = blocking("finish archive", move || {
+            let finished = match &signer {
+                Some(signer) => writer.finish_signed(&descriptor, signer),
+                None => writer.finish(&descriptor),
+            };
+            finished.map_err(archive_error)
+        })
+        .await?;
         Ok(Written { summary, fetched, warnings })
     }
 

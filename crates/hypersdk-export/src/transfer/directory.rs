@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use hypersdk_core::{Error, ErrorKind, Result};
-use hypersdk_ova::package::{self, DirectoryError, finish_directory};
+use hypersdk_ova::package::{self, DirectoryError, finish_directory, finish_signed_directory};
 
 use super::{Transfer, Written, check_disk, manifest_algorithm};
 use crate::blocking::blocking;
@@ -37,9 +37,15 @@ impl Transfer<'_> {
                 digest: fetched.manifest_digest.clone(),
             })
             .collect();
+        let signer = self.signer.clone();
         let summary = blocking("write descriptor", move || {
-            finish_directory(&directory, &name, &descriptor, packaged, algorithm).map_err(|error| match error
-            {
+            let finished = match &signer {
+                Some(signer) => {
+                    finish_signed_directory(&directory, &name, &descriptor, packaged, algorithm, signer)
+                }
+                None => finish_directory(&directory, &name, &descriptor, packaged, algorithm),
+            };
+            finished.map_err(|error| match error {
                 DirectoryError::Io { name, source } => Error::io(format!("write {name}"), source),
                 other => Error::new(ErrorKind::Internal, "write descriptor", other.to_string()),
             })

@@ -1,7 +1,8 @@
 use std::process::Command;
 
-use hypersdk_core::{ErrorKind, ManifestDigest, PackageFormat, VerifyMode};
+use hypersdk_core::{ArchiveCompression, ErrorKind, ManifestDigest, PackageFormat, Signing, VerifyMode};
 use hypersdk_export::Receipt;
+use hypersdk_ova::verify::{Level, verify};
 
 use crate::lab::{Lab, names};
 
@@ -195,9 +196,55 @@ async fn the_ovf_directory_stays_beside_its_ova_if_that_is_wanted() {
     spec.cleanup_ovf = false;
     lab.export(&spec).await.unwrap();
     assert_eq!(lab.names(), ["web_01", "web_01.ova", "web_01.receipt.json"]);
-    let report =
-        hypersdk_ova::verify::verify(&lab.path("web_01"), hypersdk_ova::verify::Level::Full).await.unwrap();
+    let report = verify(&lab.path("web_01"), Level::Full).await.unwrap();
     assert!(report.is_ok(), "{report}");
+}
+
+#[tokio::test]
+async fn an_archive_compressed_as_a_whole_says_how_to_unwrap_it() {
+    for (compression, ending, word) in
+        [(ArchiveCompression::Gzip, "ova.gz", "gunzip"), (ArchiveCompression::Zstd, "ova.zst", "unzstd")]
+    {
+        let lab = Lab::with_disks(&[40]);
+        let mut spec = lab.spec(PackageFormat::Ova);
+        spec.archive_compression = Some(compression);
+        let outcome = lab.export(&spec).await.unwrap();
+        assert_eq!(lab.names(), [format!("web_01.{ending}"), "web_01.receipt.json".to_owned()]);
+        assert!(outcome.warnings.iter().any(|warning| warning.contains(word)), "{:?}", outcome.warnings);
+        let package = lab.path(&format!("web_01.{ending}"));
+        assert_eq!(outcome.total_size, std::fs::metadata(&package).unwrap().len());
+        let report = verify(&package, Level::Full).await.unwrap();
+        assert!(report.is_ok(), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_package_names_its_signer_and_a_wrong_key_is_refused_first() {
+    for format in [PackageFormat::Ova, PackageFormat::Ovf] {
+        let lab = Lab::with_disks(&[7]);
+        let (key, certificate) = (lab.path("key.pem"), lab.path("certificate.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=exporter"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{made:?}");
+        let mut spec = lab.spec(format);
+        spec.sign = Some(Signing { key: key.clone(), certificate: key });
+        let error = lab.export(&spec).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(lab.provider.ledger().exports(), (0, 0, 0));
+        spec.sign.as_mut().unwrap().certificate = certificate;
+        lab.export(&spec).await.unwrap();
+        let package = lab.path(if format == PackageFormat::Ova { "web_01.ova" } else { "web_01" });
+        let report = verify(&package, Level::Full).await.unwrap();
+        assert!(report.is_ok(), "{report}");
+        let signature = report.signature.expect("a signature");
+        assert!(signature.valid && signature.signer.contains("exporter"), "{signature:?}");
+    }
 }
 
 fn qemu_img(arguments: &[&std::ffi::OsStr]) {

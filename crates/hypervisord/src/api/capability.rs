@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::model::{FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
+use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/capabilities", get(capabilities))
@@ -34,6 +34,9 @@ async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
         "formats": words(&FORMATS),
         "compression": ["none", "deflate"],
         "compression_levels": [0, 9],
+        "archive_compression": words(&ARCHIVE_COMPRESSIONS),
+        "signing": true,
+        "portable": true,
         "destinations": ["directory"],
         "manifest_digests": words(&MANIFEST_DIGESTS),
         "verify": words(&VERIFY_MODES),

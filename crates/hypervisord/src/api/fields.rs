@@ -38,6 +38,11 @@ impl Fields {
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and not taken yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Notes what is wrong with a field.
     pub(super) fn wrong(&mut self, name: &str, message: impl Into<String>) {
         self.errors.push(FieldError::new(self.path(name), message));

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
-    ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, PackageFormat, Phase, PowerPolicy,
-    Progress, VerifyMode,
+    ArchiveCompression, ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, PackageFormat,
+    Phase, PowerPolicy, Progress, VerifyMode,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -55,6 +55,9 @@ struct DefinitionView {
     compression_level: u8,
     cleanup_ovf: bool,
     manifest_digest: &'static str,
+    portable: bool,
+    sign: Option<SigningView>,
+    archive_compression: Option<&'static str>,
     verify: &'static str,
     keep_partial: bool,
     overwrite: bool,
@@ -80,6 +83,12 @@ impl From<Job> for DefinitionView {
             compression_level: spec.compression_level,
             cleanup_ovf: spec.cleanup_ovf,
             manifest_digest: word(&MANIFEST_DIGESTS, spec.manifest_digest),
+            portable: spec.portable,
+            sign: spec.sign.map(|signing| SigningView {
+                key: signing.key.display().to_string(),
+                certificate: signing.certificate.display().to_string(),
+            }),
+            archive_compression: spec.archive_compression.map(|how| word(&ARCHIVE_COMPRESSIONS, how)),
             verify: word(&VERIFY_MODES, spec.verify),
             keep_partial: spec.keep_partial,
             overwrite: spec.overwrite,
@@ -90,6 +99,13 @@ impl From<Job> for DefinitionView {
             attempt: job.attempt,
         }
     }
+}
+
+/// Where the signing key is; the key itself is never read by the API.
+#[derive(Debug, Serialize)]
+struct SigningView {
+    key: String,
+    certificate: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +128,10 @@ pub(super) const FORMATS: [(&str, PackageFormat); 5] = [
     ("raw", PackageFormat::Raw),
     ("vmdk", PackageFormat::Vmdk),
 ];
+
+/// The words for ways to compress an archive as a whole.
+pub(super) const ARCHIVE_COMPRESSIONS: [(&str, ArchiveCompression); 2] =
+    [("gzip", ArchiveCompression::Gzip), ("zstd", ArchiveCompression::Zstd)];
 
 /// The words for a manifest's algorithms.
 pub(super) const MANIFEST_DIGESTS: [(&str, ManifestDigest); 3] =

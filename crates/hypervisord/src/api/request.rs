@@ -1,10 +1,12 @@
 //! What `POST /jobs/submit` understands.
 
-use hypersdk_core::{ExportOptions, JobId, JobSpec, ProviderName, VmId, VmSelector};
+use std::path::PathBuf;
+
+use hypersdk_core::{ExportOptions, JobId, JobSpec, ManifestDigest, ProviderName, Signing, VmId, VmSelector};
 use serde_json::Value;
 
 use super::fields::Fields;
-use super::model::{FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
+use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 use super::problem::{FieldError, Problem};
 use crate::submission::JobRequest;
 
@@ -93,6 +95,15 @@ fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Ve
         .unwrap_or(spec.compression_level);
     spec.cleanup_ovf = fields.boolean("cleanup_ovf").unwrap_or(spec.cleanup_ovf);
     spec.manifest_digest = fields.word("manifest_digest", &MANIFEST_DIGESTS).unwrap_or(spec.manifest_digest);
+    spec.portable = fields.boolean("portable").unwrap_or(spec.portable);
+    spec.archive_compression = fields.word("archive_compression", &ARCHIVE_COMPRESSIONS);
+    if spec.archive_compression.is_some() && !spec.format.is_archive() {
+        fields.wrong(
+            "archive_compression",
+            "compresses an archive as a whole; use it with format ova, or leave it out",
+        );
+    }
+    spec.sign = signing(&mut fields, spec.manifest_digest);
     spec.verify = fields.word("verify", &VERIFY_MODES).unwrap_or(spec.verify);
     spec.keep_partial = fields.boolean("keep_partial").unwrap_or(spec.keep_partial);
     spec.overwrite = fields.boolean("overwrite").unwrap_or(spec.overwrite);
@@ -115,6 +126,37 @@ fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Ve
     }
     let errors = fields.close();
     if errors.is_empty() { Ok(JobRequest { id, spec }) } else { Err(errors) }
+}
+
+fn signing(fields: &mut Fields, digest: ManifestDigest) -> Option<Signing> {
+    let object = fields.object("sign")?;
+    if digest == ManifestDigest::Sha1 {
+        fields.wrong("sign", "a SHA-1 manifest cannot be signed; use manifest_digest sha256 or sha512");
+    }
+    match Fields::open(&fields.path("sign"), Value::Object(object)) {
+        Ok(mut inner) => {
+            let mut file = |name| {
+                if !inner.has(name) {
+                    inner.wrong(name, "is missing: give the absolute path of a PEM file");
+                }
+                inner.parsed(name, |text| {
+                    let path = PathBuf::from(text);
+                    if path.is_absolute() {
+                        Ok(path)
+                    } else {
+                        Err(format!("{text:?} is not an absolute path"))
+                    }
+                })
+            };
+            let (key, certificate) = (file("key"), file("certificate"));
+            fields.adopt(inner.close());
+            Some(Signing { key: key?, certificate: certificate? })
+        }
+        Err(error) => {
+            fields.adopt(vec![error]);
+            None
+        }
+    }
 }
 
 fn output_dir(fields: &mut Fields) -> Option<String> {

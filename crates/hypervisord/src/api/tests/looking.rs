@@ -219,6 +219,6 @@ async fn capabilities_are_those_of_the_providers_at_hand() {
     let harness = Harness::new().await;
     let answer = harness.get("/capabilities").await;
     assert_eq!(answer.body["providers"][0]["name"], "default");
-    assert_eq!(answer.body["formats"], json!(["ovf", "ova"]));
+    assert_eq!(answer.body["formats"], json!(["ovf", "ova", "qcow2", "raw", "vmdk"]));
     assert_eq!(answer.body["destinations"], json!(["directory"]));
 }

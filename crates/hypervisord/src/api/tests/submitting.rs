@@ -100,7 +100,7 @@ async fn wrong_fields_are_named_with_the_remedy_and_leave_no_trace() {
         ("output_dir", json!("/no/such/dir"), "output_dir", "create it"),
         ("output_dir", json!("/"), "output_dir", "outside export_root"),
         ("output_path", json!("/other"), "output_path", "another name of output_dir"),
-        ("format", json!("qcow2"), "format", "ovf, ova"),
+        ("format", json!("vhd"), "format", "ovf, ova"),
         ("compression_level", json!(10), "compression_level", "0 to 9"),
         ("compression_level", json!(-1), "compression_level", "0 to 9"),
         ("compression_level", json!(1.5), "compression_level", "0 to 9"),
