@@ -1,5 +1,6 @@
 //! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures.
 
+mod bench;
 mod peers;
 
 use std::process::Command;
@@ -24,12 +25,18 @@ enum Chore {
     },
     /// Only install what the tests need.
     Peers,
+    /// Measure release builds against the simulator; docs/benchmarks.md says how to read it.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
 }
 
 fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Test { rest } => test(&rest),
         Chore::Peers => peers::install().map(drop),
+        Chore::Bench { bench } => bench.run(),
     }
 }
 
