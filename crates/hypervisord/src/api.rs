@@ -9,6 +9,7 @@ mod health;
 mod jobs;
 mod legacy;
 mod model;
+mod packages;
 mod problem;
 mod request;
 mod stats;
@@ -29,6 +30,7 @@ use hypersdk_core::{JobManager, ProviderRegistry};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::export_root::ExportRoot;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
 use problem::Problem;
@@ -42,6 +44,7 @@ pub(crate) struct ApiState {
     pub(crate) manager: JobManager,
     pub(crate) submission: Submission,
     pub(crate) providers: Arc<ProviderRegistry>,
+    pub(crate) export_root: ExportRoot,
     pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
     /// Fires when the daemon stops: streams that would go on for ever end then.
@@ -64,6 +67,7 @@ pub(crate) fn router(state: ApiState) -> Router {
         .merge(jobs::routes())
         .merge(events::routes())
         .merge(legacy::routes())
+        .merge(packages::routes())
         .merge(vms::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

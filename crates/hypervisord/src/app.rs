@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, ApiState};
 use crate::config::Config;
+use crate::export_root::ExportRoot;
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
 use crate::server::{self, Limits};
@@ -82,12 +83,14 @@ impl App {
                 .context("start the job manager")?;
         let readiness = Readiness::starting();
         let stopping = CancellationToken::new();
+        let export_root = ExportRoot::new(config.export_root);
         let checks: Vec<Arc<dyn crate::submission::Check>> =
-            vec![Arc::new(OutputDir::new(config.export_root))];
+            vec![Arc::new(OutputDir::new(export_root.clone()))];
         let router = api::router(ApiState {
             submission: Submission::new(manager.clone(), Arc::clone(&providers), checks),
             manager: manager.clone(),
             providers: Arc::clone(&providers),
+            export_root,
             readiness: readiness.clone(),
             started: Instant::now(),
             stopping: stopping.clone(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Environment, Sources};
 
@@ -40,6 +40,40 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Check a package of any producer: an OVA (also .gz or .zst), an OVF directory, or its descriptor.
+    ///
+    /// Ends with 0 if it is whole, 2 if it cannot be read, and otherwise by what is wrong: 10 truncated,
+    /// 11 archive, 12 unsafe names, 13 descriptor, 14 manifest, 15 missing file, 16 size, 17 digest,
+    /// 18 signature, 19 disk.
+    Verify {
+        /// The package.
+        path: PathBuf,
+        /// How much is read: headers, structure (every byte), or full (every grain inflated).
+        #[arg(long, value_name = "LEVEL", default_value = "full")]
+        level: VerifyLevel,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is in a package, from its headers, descriptor and manifest alone.
+    Inspect {
+        /// The package.
+        path: PathBuf,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How much of a package is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyLevel {
+    /// Headers, descriptor and manifest.
+    Headers,
+    /// Every byte: digests, and the structure of disks.
+    Structure,
+    /// Also every grain, inflated.
+    Full,
 }
 
 impl Args {

@@ -1,8 +1,10 @@
 //! What each command does, from its arguments to its exit code.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use hypersdk_ova::verify::{Level, verify_blocking};
 use tokio::runtime::Runtime;
 
 use crate::app::App;
@@ -12,6 +14,7 @@ use crate::demo::Demo;
 use crate::reload::Reload;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
+use crate::verification;
 
 /// Carries out the command line.
 pub fn run(args: &Args) -> ExitCode {
@@ -20,6 +23,8 @@ pub fn run(args: &Args) -> ExitCode {
         None => daemon(sources),
         Some(Command::CheckConfig) => return check_config(&sources),
         Some(Command::Demo { dir }) => demo(sources, dir.as_deref()),
+        Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
+        Some(Command::Inspect { path, json }) => return verify(path, Level::Headers, *json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,7 +50,7 @@ fn daemon(sources: Sources) -> anyhow::Result<()> {
     result
 }
 
-fn demo(mut sources: Sources, dir: Option<&std::path::Path>) -> anyhow::Result<()> {
+fn demo(mut sources: Sources, dir: Option<&Path>) -> anyhow::Result<()> {
     // A demo is the same everywhere: nothing of the environment reaches it.
     sources.environment = Environment::default();
     with_runtime(async {
@@ -73,6 +78,22 @@ fn check_config(sources: &Sources) -> ExitCode {
         say(format_args!("mistake: {mistake}"));
     }
     if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn verify(path: &Path, level: Level, json: bool) -> ExitCode {
+    let report = match verify_blocking(path, level) {
+        Ok(report) => report,
+        Err(error) => {
+            say(format_args!("hypervisord: {:#}", anyhow::Error::from(error)));
+            return ExitCode::from(verification::UNREADABLE);
+        }
+    };
+    if json {
+        print(&serde_json::to_string_pretty(&report).expect("a report is always JSON"));
+    } else {
+        print(&report.to_string());
+    }
+    ExitCode::from(verification::exit_code(&report))
 }
 
 /// Runs `work` to its end. What it leaves behind when it fails is not waited for: a second signal means now.

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod export_root;
 mod readiness;
 mod reload;
 mod server;
@@ -14,9 +15,10 @@ mod signals;
 mod submission;
 mod systemd;
 mod telemetry;
+mod verification;
 
 pub use app::App;
-pub use cli::{Args, Command};
+pub use cli::{Args, Command, VerifyLevel};
 pub use commands::run;
 pub use config::{
     Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources, TimeLimits,

@@ -3,6 +3,7 @@
 mod harness;
 mod inventory;
 mod looking;
+mod packages;
 mod problems;
 mod streaming;
 mod submitting;

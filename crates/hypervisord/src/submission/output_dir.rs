@@ -7,16 +7,17 @@ use hypersdk_core::{Error, ErrorKind};
 use tokio::task::spawn_blocking;
 
 use super::{Candidate, Check, Fault};
+use crate::export_root::ExportRoot;
 
 /// The output directory is absolute, exists, can be written to, and lies below the export root.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputDir {
-    root: Option<PathBuf>,
+    root: ExportRoot,
 }
 
 impl OutputDir {
     /// Directories below `root`, or any if there is none.
-    pub(crate) fn new(root: Option<PathBuf>) -> Self {
+    pub(crate) fn new(root: ExportRoot) -> Self {
         OutputDir { root }
     }
 
@@ -25,38 +26,9 @@ impl OutputDir {
             Err(Error::new(ErrorKind::Invalid, "check output directory", message).with_advice(advice))
         };
         let shown = dir.display();
-        if !dir.is_absolute() {
-            return refuse(format!("{shown} is not an absolute path"), "begin it with a slash");
-        }
-        // With every link followed: what is checked is where the bytes will really go.
-        let real = match dir.canonicalize() {
-            Ok(real) => real,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return refuse(
-                    format!("{shown} does not exist"),
-                    "create it and let the daemon's user write to it",
-                );
-            }
-            Err(error) => return refuse(format!("{shown}: {error}"), "let the daemon's user reach it"),
-        };
-        let result = match &self.root {
-            Some(root) => {
-                let root = root.canonicalize().map_err(|error| {
-                    Error::new(
-                        ErrorKind::Unavailable,
-                        "check output directory",
-                        format!("export_root {}: {error}", root.display()),
-                    )
-                })?;
-                if !real.starts_with(&root) {
-                    let advice = format!("choose a directory below {}", root.display());
-                    return refuse(format!("{shown} is outside export_root"), &advice);
-                }
-                // The job keeps the real path, so that a link changed later leads nowhere else.
-                real.clone()
-            }
-            None => dir.to_owned(),
-        };
+        let real = self.root.locate("check output directory", dir)?;
+        // With a root the job keeps the real path, so that a link changed later leads nowhere else.
+        let result = if self.root.is_set() { real.clone() } else { dir.to_owned() };
         if !real.is_dir() {
             return refuse(format!("{shown} is not a directory"), "give a directory");
         }
@@ -94,14 +66,14 @@ mod tests {
         std::fs::create_dir_all(root.join("in")).unwrap();
         std::fs::create_dir(&outside).unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        let check = OutputDir::new(Some(root.clone()));
+        let check = OutputDir::new(ExportRoot::new(Some(root.clone())));
         assert!(check.checked(&root.join("in")).is_ok());
         assert!(check.checked(&root).is_ok());
         for wrong in [root.join("link"), root.join("in/../../outside"), outside.clone()] {
             let error = check.checked(&wrong).unwrap_err();
             assert!(error.message().contains("outside export_root"), "{error}");
         }
-        assert!(OutputDir::new(None).checked(&root.join("link")).is_ok());
+        assert!(OutputDir::new(ExportRoot::default()).checked(&root.join("link")).is_ok());
     }
 
     #[test]
@@ -109,7 +81,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("root")).unwrap();
         std::fs::create_dir(dir.path().join("root2")).unwrap();
-        let check = OutputDir::new(Some(dir.path().join("root")));
+        let check = OutputDir::new(ExportRoot::new(Some(dir.path().join("root"))));
         assert!(check.checked(&dir.path().join("root2")).is_err());
     }
 
@@ -118,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let check = OutputDir::new(None);
+        let check = OutputDir::new(ExportRoot::default());
         for (path, message) in [
             (Path::new("relative"), "absolute"),
             (&dir.path().join("missing"), "does not exist"),

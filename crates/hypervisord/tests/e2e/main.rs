@@ -4,4 +4,5 @@ mod durability;
 mod faults;
 mod input;
 mod main_job;
+mod shapes;
 mod world;

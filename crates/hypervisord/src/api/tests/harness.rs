@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::api::{ApiState, router};
+use crate::export_root::ExportRoot;
 use crate::readiness::{Readiness, Stage};
 use crate::submission::{OutputDir, Submission};
 
@@ -68,7 +69,8 @@ impl Harness {
         .await
         .unwrap();
         let root = tempfile::tempdir().unwrap();
-        let check = OutputDir::new(Some(root.path().to_owned()));
+        let export_root = ExportRoot::new(Some(root.path().to_owned()));
+        let check = OutputDir::new(export_root.clone());
         let readiness = Readiness::starting();
         readiness.set(Stage::Ready);
         let stopping = CancellationToken::new();
@@ -76,6 +78,7 @@ impl Harness {
             submission: Submission::new(manager.clone(), Arc::clone(&providers), vec![Arc::new(check)]),
             manager: manager.clone(),
             providers,
+            export_root,
             readiness: readiness.clone(),
             started: Instant::now(),
             stopping: stopping.clone(),
