@@ -1,0 +1,147 @@
+//! Runs every example as a process, over its own simulator, and looks at what it printed and wrote.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An example's binary. `cargo test` builds it beside this test's own.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
+    let binary = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.is_file(), "{} is not built: run cargo test -p hypersdk-examples", binary.display());
+    binary
+}
+
+/// Runs an example to its end and gives what it printed.
+fn run(name: &str, arguments: &[&str]) -> String {
+    let output = try_run(name, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{name} ended with {}\n{printed}\n{errors}", output.status);
+    assert!(!printed.contains("vsim-password"), "{printed}");
+    printed
+}
+
+fn try_run(name: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(binary(name));
+    for variable in ["GOVC_URL", "GOVC_USERNAME", "GOVC_PASSWORD", "GOVC_INSECURE"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments).output().expect("the example starts")
+}
+
+/// A path as an argument.
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("the directory reads");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn export_ova_writes_a_package_that_verify_package_finds_whole() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("export_ova", &["/DC0/vm/demo/db01", text(output.path())]);
+    assert!(printed.contains("exported db01 to "), "{printed}");
+    assert!(printed.contains("(attested by the host)"), "{printed}");
+    assert_eq!(names(output.path()), ["db01.ova", "db01.receipt.json"]);
+    let ova = output.path().join("db01.ova");
+    assert!(run("verify_package", &[text(&ova)]).contains("db01.ova: whole"));
+
+    let whole = std::fs::read(&ova).expect("the package reads");
+    std::fs::write(&ova, &whole[..whole.len() / 2]).expect("the package is cut");
+    let cut = try_run("verify_package", &[text(&ova)]);
+    assert!(!cut.status.success() && String::from_utf8_lossy(&cut.stdout).contains("db01.ova: faulty"));
+}
+
+#[test]
+fn verify_package_shows_what_a_damaged_byte_looks_like() {
+    let printed = run("verify_package", &[]);
+    assert!(printed.contains("web01.ova: whole"), "{printed}");
+    assert!(printed.contains("Headers finds 0 faults"), "{printed}");
+    assert!(printed.contains("Some(Digest)"), "{printed}");
+}
+
+#[test]
+fn list_vms_prints_every_vm_or_those_of_a_name() {
+    let printed = run("list_vms", &[]);
+    assert!(printed.contains("/DC0/vm/demo/web01") && printed.ends_with("2 VMs\n"), "{printed}");
+    let printed = run("list_vms", &["DB*"]);
+    assert!(printed.contains("/DC0/vm/demo/db01") && printed.ends_with("1 VMs\n"), "{printed}");
+}
+
+#[test]
+fn watch_progress_reaches_the_end_without_going_back() {
+    let printed = run("watch_progress", &[]);
+    let shares: Vec<f64> = printed
+        .lines()
+        .filter_map(|line| line.split(" %").next()?.split_whitespace().last()?.parse().ok())
+        .collect();
+    assert!(shares.len() > 2 && shares.is_sorted() && shares.ends_with(&[100.0]), "{printed}");
+    assert!(printed.contains("exporting ") && printed.contains("MiB/s"), "{printed}");
+}
+
+#[test]
+fn custom_provider_makes_a_whole_package_of_a_disk_in_a_folder() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("custom_provider", &[text(output.path())]);
+    assert!(printed.contains("disk of 1073741824 bytes in 1 grains"), "{printed}");
+    assert!(printed.contains("appliance.ova: whole"), "{printed}");
+    assert!(names(output.path()).contains(&"appliance.ova".to_owned()));
+}
+
+#[test]
+fn inject_faults_survives_them() {
+    let printed = run("inject_faults", &[]);
+    assert!(printed.contains("survived 3 faults"), "{printed}");
+    assert_eq!(printed.matches("simulator: disk-0.vmdk: ").count(), 3, "cut, altered, whole: {printed}");
+}
+
+#[test]
+fn embedded_jobs_are_known_after_the_store_was_closed() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("embedded_jobs", &[text(output.path())]);
+    for vm in ["web01", "db01"] {
+        assert!(printed.contains(&format!("of /DC0/vm/demo/{vm} is completed: ")), "{printed}");
+        assert!(output.path().join(vm).join(format!("{vm}.ovf")).is_file(), "{printed}");
+    }
+}
+
+#[test]
+fn a_server_without_an_account_is_refused_by_name() {
+    let output = Command::new(binary("list_vms"))
+        .env("GOVC_URL", "https://127.0.0.1:1/sdk")
+        .env_remove("GOVC_USERNAME")
+        .output()
+        .expect("the example starts");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("GOVC_USERNAME is not"));
+}
+
+#[test]
+fn every_example_is_run_here_and_fits_on_a_page() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let examples = names(&folder);
+    assert!(examples.len() >= 7, "{examples:?}");
+    for file in examples {
+        let name = file.strip_suffix(".rs").unwrap_or_else(|| panic!("{file} is no example"));
+        assert!(include_str!("run.rs").contains(&format!("run(\"{name}\", ")), "no test runs {name}");
+        let lines = std::fs::read_to_string(folder.join(&file)).expect("a text").lines().count();
+        assert!(lines < 100, "{file} has {lines} lines");
+    }
+}
+
+#[test]
+fn a_provider_of_ones_own_takes_fewer_than_80_lines() {
+    let text = include_str!("../examples/custom_provider.rs");
+    let lines: Vec<&str> = text.lines().collect();
+    let begins = lines.iter().position(|line| line.contains("derive")).expect("its first type");
+    let ends = lines.iter().position(|line| line.contains("tokio::main")).expect("what uses it");
+    assert!(ends - begins < 80, "{}", ends - begins);
+}
