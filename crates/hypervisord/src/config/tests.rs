@@ -263,7 +263,7 @@ fn a_look_at_a_wrong_configuration_shows_the_defaults_in_place_of_mistakes() {
 
 #[test]
 fn the_example_documents_every_key_with_its_default() {
-    let example = include_str!("../../config.example.yaml");
+    let example = include_str!("../../../../config.example.yaml");
     for key in keys::TOP.names() {
         assert!(example.contains(&format!("#{key}:")), "{key} is missing");
     }
