@@ -1,6 +1,6 @@
 //! Durable jobs inside a program of one's own: submitted, run, followed, and still known after a restart.
 //!
-//! `cargo run -p hypersdk-examples --example embedded_jobs [DIRECTORY]`
+//! `cargo run -p hypersdk-examples --example embedded_jobs [VMS [DIRECTORY]]`, where VMS may be a glob
 
 #![expect(clippy::print_stdout, reason = "what the example shows")]
 
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use hypersdk_core::EventKind::{JobCancelled, JobCompleted, JobFailed};
 use hypersdk_core::{
-    EventLog, JobId, JobManager, JobManagerConfig, JobSpec, JobStore, NewJob, PackageFormat, ProviderExt,
-    ProviderRegistry, Seq, VmFilter,
+    EventLog, JobId, JobManager, JobManagerConfig, JobSpec, JobStore, NewJob, PackageFormat,
+    ProviderRegistry, Seq,
 };
 use hypersdk_examples::{Output, Source};
 use hypersdk_export::{ExportConfig, ExportRunner};
@@ -18,8 +18,10 @@ use hypersdk_store::SqliteStore;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
     let source = Source::open().await?;
-    let output = Output::choose(std::env::args().nth(1))?;
+    let selector = source.choose(arguments.next(), "/DC0/vm/demo/*")?;
+    let output = Output::choose(arguments.next())?;
     let database = output.path().join("jobs.db");
 
     // Where VMs come from, who does the work, and who keeps it: three parts that know nothing of each other.
@@ -30,8 +32,8 @@ async fn main() -> anyhow::Result<()> {
     let config = JobManagerConfig { max_concurrent: 2, exclusive: true, ..JobManagerConfig::default() };
     let jobs = JobManager::start(Arc::clone(&store) as Arc<dyn JobStore>, runner, config).await?;
 
-    // One job for each of the first two VMs. Once `submit` returns they survive a power failure.
-    let vms = source.provider.provider.list_some(VmFilter::default(), 2).await?;
+    // One job a VM. Once `submit` returns they survive a power failure.
+    let vms = source.provider.provider.find(&selector).await?;
     let mut wanted = Vec::new();
     for vm in &vms {
         let mut spec = JobSpec::new(vm.path.parse()?, output.path());

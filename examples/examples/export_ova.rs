@@ -12,7 +12,7 @@ use hypersdk_export::{ExportConfig, export};
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let source = Source::open().await?;
-    let vm = source.choose(arguments.next()).await?;
+    let vm = source.choose(arguments.next(), "/DC0/vm/demo/web01")?;
     let output = Output::choose(arguments.next())?;
 
     // What to do. Every other field has a default: an OVA, SHA-256, a snapshot for a VM that runs.

@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
     simulator.add_fault(flip);
     simulator.add_fault(FaultRule::method("ExportVm", FaultKind::NotAuthenticated));
 
-    let spec = JobSpec::new(source.choose(None).await?, output.path());
+    let spec = JobSpec::new(source.choose(None, "/DC0/vm/demo/web01")?, output.path());
     let (context, mut log) = JobContext::new(JobId::generate(), 1, Default::default());
     let outcome = export(&source.provider, &spec, &context, ExportConfig::default()).await?;
     drop(context);

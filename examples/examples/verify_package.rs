@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn make_package(directory: &Path) -> anyhow::Result<PathBuf> {
     let source = Source::simulated().await?;
-    let spec = JobSpec::new(source.choose(None).await?, directory);
+    let spec = JobSpec::new(source.choose(None, "/DC0/vm/demo/web01")?, directory);
     let (context, _log) = JobContext::new(JobId::generate(), 1, Default::default());
     let outcome = export(&source.provider, &spec, &context, ExportConfig::default()).await?;
     source.close().await;

@@ -12,7 +12,7 @@ use hypersdk_export::{ExportConfig, export};
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let source = Source::open().await?;
-    let mut spec = JobSpec::new(source.choose(arguments.next()).await?, "");
+    let mut spec = JobSpec::new(source.choose(arguments.next(), "/DC0/vm/demo/web01")?, "");
     let output = Output::choose(arguments.next())?;
     spec.output_dir = output.path().to_owned();
 

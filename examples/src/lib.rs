@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use hypersdk_core::{NamedProvider, PowerState, Provider, ProviderExt, VmFilter, VmSelector};
+use hypersdk_core::{NamedProvider, Provider, VmSelector};
 use hypersdk_ova::vmdk::{DiskOptions, StreamWriter};
-use hypersdk_vsim::{DiskSpec, VmSpec, Vsim};
+use hypersdk_vsim::{DiskSpec, PowerState, VmSpec, Vsim};
 use hypersdk_vsphere::{VsphereConfig, VsphereProvider};
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ impl Source {
             .vm(VmSpec::new("web01").folder("demo").disk(DiskSpec::synth(1, 64 << 20)).nvram(vec![7; 8192]))
             .vm(VmSpec::new("db01")
                 .folder("demo")
-                .power(hypersdk_vsim::PowerState::On)
+                .power(PowerState::On)
                 .disk(DiskSpec::synth(2, 64 << 20).fill(0.25))
                 .disk(DiskSpec::synth(3, 32 << 20).fill(0.25)))
             .start()
@@ -60,18 +60,15 @@ impl Source {
         self.simulator.as_ref()
     }
 
-    /// The VM to export: the one that is asked for, or of a simulator's the first that is off.
+    /// The VMs to export: what is asked for, or of a simulator `simulated`. Nothing is taken from a real server
+    /// unasked.
     ///
     /// # Errors
     /// What is asked for names no VM, or nothing is asked of a real server.
-    pub async fn choose(&self, asked: Option<String>) -> Result<VmSelector> {
-        if let Some(path) = asked {
-            return Ok(path.parse()?);
-        }
-        self.simulator().context("say which VM: its inventory path is the first argument")?;
-        let off = VmFilter { power: Some(PowerState::Off), ..VmFilter::default() };
-        let vms = self.provider.provider.list_all(off).await?;
-        Ok(vms.first().context("the simulator has no VM that is off")?.path.parse()?)
+    pub fn choose(&self, asked: Option<String>, simulated: &str) -> Result<VmSelector> {
+        let simulated = self.simulator().map(|_| simulated.to_owned());
+        let vm = asked.or(simulated).context("say which VM: its inventory path is the first argument")?;
+        Ok(vm.parse()?)
     }
 
     /// Logs out, and stops the simulator.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hypersdk_vsim::Vsim;
+
 /// An example's binary. `cargo test` builds it beside this test's own.
 fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test has a path");
@@ -106,11 +108,35 @@ fn inject_faults_survives_them() {
 #[test]
 fn embedded_jobs_are_known_after_the_store_was_closed() {
     let output = tempfile::tempdir().expect("a directory");
-    let printed = run("embedded_jobs", &[text(output.path())]);
+    let printed = run("embedded_jobs", &["/DC0/vm/demo/*", text(output.path())]);
     for vm in ["web01", "db01"] {
         assert!(printed.contains(&format!("of /DC0/vm/demo/{vm} is completed: ")), "{printed}");
         assert!(output.path().join(vm).join(format!("{vm}.ovf")).is_file(), "{printed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_environment_names_is_used_and_nothing_is_taken_from_it_unasked() {
+    let server = Vsim::builder().vms(5).start().await.expect("the simulator starts");
+    let govc = |name: &str| {
+        let mut command = Command::new(binary(name));
+        command
+            .env("GOVC_URL", server.url().as_str())
+            .env("GOVC_USERNAME", server.username())
+            .env("GOVC_PASSWORD", server.password())
+            .env("GOVC_INSECURE", "1");
+        tokio::task::block_in_place(|| command.output()).expect("the example starts")
+    };
+    let listed = govc("list_vms");
+    assert!(String::from_utf8_lossy(&listed.stdout).ends_with("5 VMs\n"), "{listed:?}");
+    for name in ["export_ova", "watch_progress", "embedded_jobs"] {
+        let refused = govc(name);
+        assert!(!refused.status.success(), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("say which VM"), "{refused:?}");
+    }
+    assert!(server.log().open_sessions().is_empty(), "it was logged out of");
+    assert!(server.log().calls("ExportVm") == 0);
+    server.shutdown().await;
 }
 
 #[test]

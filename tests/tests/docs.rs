@@ -32,7 +32,8 @@ fn example_keys() -> BTreeMap<String, String> {
         match line.len() - line.trim_start().len() {
             0 => {
                 parent = name;
-                keys.insert(name.to_owned(), default.to_owned());
+                let earlier = keys.insert(name.to_owned(), default.to_owned());
+                assert!(earlier.is_none(), "config.example.yaml has {name} twice");
             }
             1 => {}
             _ if keys.contains_key(name) => {}
