@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::routing::get;
 use futures::stream::{self, Stream};
-use hypersdk_core::{Event, EventKind, JobId, JobStatus, Progress, Seq};
+use hypersdk_core::{Event, EventKind, JobId, JobStatus, Outcome, Progress, Seq};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::ApiState;
 use super::extract::{JobPath, Params};
-use super::model::ProgressView;
+use super::model::{ProgressView, ResultView};
 use super::problem::{FieldError, Problem};
 
 /// Events read at once.
@@ -148,7 +148,14 @@ fn is_end(kind: EventKind) -> bool {
 }
 
 fn event_message(event: &Event) -> Message {
-    let body = json!({ "event": event.kind.as_str(), "timestamp": event.time, "data": event.data });
+    let mut data = event.data.clone();
+    // The log keeps an outcome in the core's words; here a result looks as it does in its job.
+    if let Some(result) = data.get_mut("result")
+        && let Ok(outcome) = serde_json::from_value::<Outcome>(result.take())
+    {
+        *result = json!(ResultView::from(&outcome));
+    }
+    let body = json!({ "event": event.kind.as_str(), "timestamp": event.time, "data": data });
     message(event.kind.as_str(), &body).id(event.seq.to_string())
 }
 

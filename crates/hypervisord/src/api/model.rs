@@ -180,7 +180,7 @@ impl From<&Progress> for ProgressView {
 }
 
 #[derive(Debug, Serialize)]
-struct ResultView {
+pub(super) struct ResultView {
     vm_name: String,
     output_dir: String,
     ovf_path: String,

@@ -148,7 +148,14 @@ pub(crate) fn explain(error: &Error) -> String {
 /// As [`explain`], but with nothing of the inside if the failure is ours or the source's.
 pub(crate) fn explain_safely(error: &Error) -> String {
     let status = status_of(error.kind());
-    if status.is_server_error() { fixed_detail(status).to_owned() } else { explain(error) }
+    if !status.is_server_error() {
+        return explain(error);
+    }
+    match error.advice() {
+        // Advice is written for people; only the message may hold what is inside.
+        Some(advice) if !error.is_retryable() => advice.to_owned(),
+        _ => fixed_detail(status).to_owned(),
+    }
 }
 
 impl From<Error> for Problem {
