@@ -24,14 +24,14 @@ pub(super) struct Daemon {
     child: Child,
     base: String,
     http: reqwest::Client,
+    _home: tempfile::TempDir,
 }
 
 impl Daemon {
-    /// Starts it with an empty database in `directory`, which must exist.
+    /// Starts it with an empty database, in a directory of its own below `directory`.
     pub(super) fn start(binary: &Path, access: &Access, directory: &Path, workers: u32) -> Result<Self> {
-        for name in ["hypersdk.db", "hypersdk.db-wal", "hypersdk.db-shm"] {
-            _ = std::fs::remove_file(directory.join(name));
-        }
+        let home = tempfile::Builder::new().prefix("daemon-").tempdir_in(directory)?;
+        let directory = home.path();
         let Access { url, username, password } = access;
         let database = directory.join("hypersdk.db");
         let path = directory.join("hypersdk.yaml");
@@ -58,10 +58,11 @@ impl Daemon {
         let Ok(base) = address.recv_timeout(PATIENCE) else {
             _ = child.kill();
             _ = child.wait();
-            bail!("the daemon did not listen; see {}", directory.join("hypervisord.log").display());
+            let said = std::fs::read_to_string(directory.join("hypervisord.log")).unwrap_or_default();
+            bail!("the daemon did not listen:\n{said}");
         };
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { child, base, http })
+        Ok(Self { child, base, http, _home: home })
     }
 
     /// Whether `/capabilities` lists `word` under `list`.

@@ -116,13 +116,21 @@ impl Report {
             self.load_after,
         );
         println!(
-            "{:<26}{:>9}{:>9}{:>9}{:>11}{:>9}{:>10}{:>10}{:>9}",
-            "medians", "wall s", "user s", "sys s", "CPU s/GiB", "MB/s", "result", "written", "peak"
+            "{:<26}{:>9}{:>9}{:>9}{:>11}{:>9}{:>12}{:>13}{:>10}",
+            "medians",
+            "wall s",
+            "user s",
+            "sys s",
+            "CPU s/GiB",
+            "MB/s",
+            "result MiB",
+            "written MiB",
+            "peak MiB"
         );
         for row in &self.rows {
             println!("{}", row.line());
         }
-        println!("{:<26}{:>76}\n", "", "MiB       MiB      MiB");
+        println!();
         for (name, value) in &self.ratios {
             println!("        {name:<52}{value:>9.3}");
         }
@@ -167,7 +175,7 @@ impl Row {
         let figure = |name: &str| figures[name].as_f64().unwrap_or_default();
         let peak = self.peak.map_or_else(|| "-".to_owned(), |peak| format!("{:.1}", peak as f64 / MIB));
         format!(
-            "{:<26}{:>9.2}{:>9.2}{:>9.2}{:>11.2}{:>9.0}{:>10.0}{:>10.0}{peak:>9}",
+            "{:<26}{:>9.2}{:>9.2}{:>9.2}{:>11.2}{:>9.0}{:>12.0}{:>13.0}{peak:>10}",
             self.name,
             figure("wall"),
             figure("user"),
