@@ -33,17 +33,25 @@ pub enum EventKind {
     /// Somebody stopped it.
     #[serde(rename = "job.cancelled")]
     JobCancelled,
+    /// A schedule's time came and its jobs were accepted.
+    #[serde(rename = "schedule.fired")]
+    ScheduleFired,
+    /// A schedule's time came or had gone by, and nothing was started for it.
+    #[serde(rename = "schedule.missed")]
+    ScheduleMissed,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 6] = [
+    pub const ALL: [EventKind; 8] = [
         EventKind::JobCreated,
         EventKind::JobStarted,
         EventKind::JobRequeued,
         EventKind::JobCompleted,
         EventKind::JobFailed,
         EventKind::JobCancelled,
+        EventKind::ScheduleFired,
+        EventKind::ScheduleMissed,
     ];
 
     /// The name on the wire, e.g. `job.completed`.
@@ -55,6 +63,8 @@ impl EventKind {
             EventKind::JobCompleted => "job.completed",
             EventKind::JobFailed => "job.failed",
             EventKind::JobCancelled => "job.cancelled",
+            EventKind::ScheduleFired => "schedule.fired",
+            EventKind::ScheduleMissed => "schedule.missed",
         }
     }
 }
@@ -85,14 +95,15 @@ pub struct Event {
     pub time: DateTime<Utc>,
     /// What happened.
     pub kind: EventKind,
-    /// The job it is about.
-    pub job: JobId,
-    /// Details: `job_name, vm_path, output_dir, provider`, and `error` or `result` at the end.
+    /// The job it is about, if it is about one.
+    pub job: Option<JobId>,
+    /// Details. Of a job `job_id, job_name, vm_path, output_dir, provider, attempt`, and `error` or `result`
+    /// at the end; of a schedule `schedule_id` and what its firing did.
     pub data: Value,
 }
 
-/// The log. Whoever changes a job appends to it in the same write (see [`JobStore`](crate::JobStore)), so
-/// this port only reads.
+/// The log. Whoever changes a job or a schedule appends to it in the same write (see
+/// [`JobStore`](crate::JobStore)), so this port only reads.
 #[async_trait]
 pub trait EventLog: fmt::Debug + Send + Sync + 'static {
     /// Up to `limit` events after `after`, oldest first; of one job if `job` is given.

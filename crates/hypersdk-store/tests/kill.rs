@@ -148,7 +148,7 @@ async fn keeps_its_promises(path: &Path, promised: &HashMap<JobId, Promise>) {
     }
     let mut last = HashMap::new();
     for event in store.read_after(Seq::START, None, usize::MAX).await.unwrap() {
-        last.insert(event.job, event.kind);
+        last.insert(event.job.expect("only jobs are written here"), event.kind);
     }
     for job in jobs.values() {
         let told = match last[&job.id] {
@@ -157,6 +157,7 @@ async fn keeps_its_promises(path: &Path, promised: &HashMap<JobId, Promise>) {
             EventKind::JobCompleted => JobStatus::Completed,
             EventKind::JobFailed => JobStatus::Failed,
             EventKind::JobCancelled => JobStatus::Cancelled,
+            EventKind::ScheduleFired | EventKind::ScheduleMissed => panic!("it is about no job: {job:?}"),
         };
         assert_eq!(job.status, told, "the job and its last event are one write: {job:?}");
     }

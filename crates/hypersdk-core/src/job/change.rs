@@ -151,7 +151,12 @@ impl Job {
                 }
             }
             EventKind::JobCompleted => data["result"] = json!(self.outcome),
-            EventKind::JobCreated | EventKind::JobStarted | EventKind::JobCancelled => {}
+            // Nothing that happens to a job is one of the others.
+            EventKind::JobCreated
+            | EventKind::JobStarted
+            | EventKind::JobCancelled
+            | EventKind::ScheduleFired
+            | EventKind::ScheduleMissed => {}
         }
         data
     }

@@ -83,7 +83,7 @@ impl Rows {
     fn append(&mut self, kind: EventKind, place: usize, time: DateTime<Utc>) {
         let job = &self.jobs[place].job;
         let (id, data) = (job.id.clone(), job.event_data(kind));
-        self.events.push(Event { seq: self.newest().next(), time, kind, job: id, data });
+        self.events.push(Event { seq: self.newest().next(), time, kind, job: Some(id), data });
     }
 
     fn newest(&self) -> Seq {
@@ -294,7 +294,8 @@ impl EventLog for MemoryStore {
     async fn read_after(&self, after: Seq, job: Option<&JobId>, limit: usize) -> Result<Vec<Event>> {
         let rows = self.rows();
         let start = rows.events.partition_point(|event| event.seq <= after);
-        let wanted = rows.events[start..].iter().filter(|event| job.is_none_or(|id| event.job == *id));
+        let wanted =
+            rows.events[start..].iter().filter(|event| job.is_none_or(|id| event.job.as_ref() == Some(id)));
         Ok(wanted.take(limit).cloned().collect())
     }
 

@@ -153,7 +153,7 @@ pub(super) struct RawEvent {
     seq: i64,
     time: i64,
     kind: String,
-    job: String,
+    job: Option<String>,
     data: String,
 }
 
@@ -165,7 +165,7 @@ impl TryFrom<RawEvent> for Event {
             seq: Seq(raw.seq),
             time: time("time", raw.time)?,
             kind: raw.kind.parse().map_err(|error| unreadable("kind", error))?,
-            job: raw.job.parse().map_err(|error| unreadable("job", error))?,
+            job: raw.job.map(|id| id.parse()).transpose().map_err(|error| unreadable("job", error))?,
             data: from_json("data", &raw.data)?,
         })
     }

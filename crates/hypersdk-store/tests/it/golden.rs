@@ -1,5 +1,6 @@
 //! Databases written by earlier versions: what they hold stays readable, and work goes on from there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,14 +20,57 @@ fn id(text: &str) -> JobId {
     text.parse().unwrap()
 }
 
+/// Writes the database of version 1 to `path`, and then what `change` says.
+async fn version_1(path: &Path, change: &'static str) {
+    std::fs::write(path, "").unwrap();
+    let mut visitor = visitor(path).await;
+    for sql in [include_str!("../golden/v1.sql"), change] {
+        sqlx::raw_sql(sql).execute(&mut visitor).await.unwrap();
+    }
+    sqlx::Connection::close(visitor).await.unwrap();
+}
+
+#[tokio::test]
+async fn numbers_of_events_are_not_used_again_by_newer_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    version_1(&path, "DELETE FROM events WHERE seq > 12").await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.cancel(&id("waiting")).await.unwrap();
+    let events = store.read_after(Seq(11), None, 100).await.unwrap();
+    let found: Vec<_> = events.iter().map(|event| (event.seq, event.kind)).collect();
+    assert_eq!(found, [(Seq(12), EventKind::JobCompleted), (Seq(16), EventKind::JobCancelled)]);
+}
+
+#[tokio::test]
+async fn newer_tables_take_events_about_no_job_and_no_job_events_about_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    version_1(&path, "").await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut visitor = visitor(&path).await;
+    for (kind, job, taken) in [
+        ("schedule.fired", None, true),
+        ("job.created", None, false),
+        ("job.created", Some("nowhere"), false),
+    ] {
+        let result = sqlx::query("INSERT INTO events (time, kind, job, data) VALUES (1, $1, $2, '{}')")
+            .bind(kind)
+            .bind(job)
+            .execute(&mut visitor)
+            .await;
+        assert_eq!(result.is_ok(), taken, "{kind} {job:?}");
+    }
+    let events = store.read_after(Seq(15), None, 100).await.unwrap();
+    let found: Vec<_> = events.iter().map(|event| (event.seq, event.kind, &event.job)).collect();
+    assert_eq!(found, [(Seq(16), EventKind::ScheduleFired, &None)]);
+}
+
 #[tokio::test]
 async fn a_database_of_version_1_is_read_and_continued() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");
-    std::fs::write(&path, "").unwrap();
-    let mut visitor = visitor(&path).await;
-    sqlx::raw_sql(include_str!("../golden/v1.sql")).execute(&mut visitor).await.unwrap();
-    sqlx::Connection::close(visitor).await.unwrap();
+    version_1(&path, "").await;
     let store = SqliteStore::open(&path).await.unwrap();
     assert_intact(&path).await;
 
@@ -80,6 +124,7 @@ async fn a_database_of_version_1_is_read_and_continued() {
 
     let events = store.read_after(Seq::START, None, 100).await.unwrap();
     assert_eq!(events.len(), 15);
+    assert_eq!((&events[11].job, events[11].kind), (&Some(id("completed")), EventKind::JobCompleted));
     assert_eq!(*store.latest().borrow(), Seq(15));
     let of_retrying = store.read_after(Seq(7), Some(&id("retrying")), 100).await.unwrap();
     let kinds: Vec<_> = of_retrying.iter().map(|event| event.kind).collect();

@@ -31,7 +31,8 @@ async fn a_job_is_pending_with_its_event_once_accepted(open: &StoreFactory<'_>) 
     let events = bench.events().await;
     assert_eq!(events.len(), 2);
     for (event, job) in events.iter().zip(&accepted) {
-        assert_eq!((event.kind, &event.job, event.time), (EventKind::JobCreated, &job.id, bench.now()));
+        let about = event.job.as_ref();
+        assert_eq!((event.kind, about, event.time), (EventKind::JobCreated, Some(&job.id), bench.now()));
         assert_eq!(event.data, job.event_data(EventKind::JobCreated));
     }
     assert_eq!(bench.store.get(&id("c")).await.expect("get"), None);
