@@ -6,7 +6,9 @@
 mod client;
 mod daemon;
 mod files;
+mod vcsim;
 
 pub use client::Client;
 pub use daemon::{Daemon, DaemonConfig};
 pub use files::{command, names};
+pub use vcsim::Vcsim;

@@ -35,16 +35,18 @@ enum Chore {
 fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Test { rest } => test(&rest),
-        Chore::Peers => peers::install().map(drop),
+        Chore::Peers => peers::install().map(|peers| peers.confess()),
         Chore::Bench { bench } => bench.run(),
     }
 }
 
 fn test(rest: &[String]) -> Result<()> {
-    let python = peers::install()?;
+    let peers = peers::install()?;
     let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("HYPERSDK_PYTHON", python);
-    run(&mut command)
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(rest);
+    let tested = run(peers.tell(&mut command));
+    peers.confess();
+    tested
 }
 
 fn cargo() -> Command {

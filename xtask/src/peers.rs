@@ -1,5 +1,7 @@
 //! What the tests talk to and check with: other people's programs, from Debian's packages and PyPI.
 
+mod virt_v2v;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("zstd", "zstd"),
     ("gzip", "gzip"),
     ("tar", "tar"),
+    ("mke2fs", "e2fsprogs"),
 ];
 
 /// A file, and the Debian package it comes in.
@@ -29,8 +32,32 @@ const FILES: &[(&str, &str)] =
 /// From PyPI: VMware's own client.
 const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0"];
 
-/// Installs what is missing and returns the Python interpreter that has the packages.
-pub(crate) fn install() -> Result<PathBuf> {
+/// What tests are told by environment.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    /// The Python interpreter that has the packages.
+    pub(crate) python: PathBuf,
+    /// virt-v2v, or `none: ` and why this machine cannot have it.
+    pub(crate) virt_v2v: String,
+}
+
+impl Peers {
+    /// Tells tests that `command` runs.
+    pub(crate) fn tell<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("HYPERSDK_PYTHON", &self.python).env("HYPERSDK_VIRT_V2V", &self.virt_v2v)
+    }
+
+    /// Says aloud what cannot be checked here.
+    #[expect(clippy::print_stderr, reason = "it reports to a terminal")]
+    pub(crate) fn confess(&self) {
+        if let Some(reason) = self.virt_v2v.strip_prefix("none: ") {
+            eprintln!("NOT CHECKED on this machine: whether virt-v2v reads our packages ({reason})");
+        }
+    }
+}
+
+/// Installs what is missing.
+pub(crate) fn install() -> Result<Peers> {
     let mut missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !on_path(program))
@@ -43,7 +70,15 @@ pub(crate) fn install() -> Result<PathBuf> {
     if !missing.is_empty() {
         apt_get(&missing)?;
     }
-    python_environment()
+    let directory = directory();
+    Ok(Peers { python: python_environment(&directory)?, virt_v2v: virt_v2v::provide(&directory) })
+}
+
+/// Beside the build.
+fn directory() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    target.join("peers")
 }
 
 fn apt_get(packages: &[&str]) -> Result<()> {
@@ -57,10 +92,8 @@ fn apt_get(packages: &[&str]) -> Result<()> {
     apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat())
 }
 
-fn python_environment() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    let environment = target.join("peers/python");
+fn python_environment(directory: &Path) -> Result<PathBuf> {
+    let environment = directory.join("python");
     let python = environment.join("bin/python");
     if !python.exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
@@ -76,8 +109,10 @@ fn can_make_environments() -> bool {
 }
 
 fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    // Administrators' tools are found by tests that give their whole path or run as root.
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(system).any(|folder| folder.join(program).is_file())
 }
 
 fn silent(command: &mut Command) -> bool {

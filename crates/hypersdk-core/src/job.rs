@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use clock::Clock;
 pub use manager::{DrainReport, JobManager, JobManagerConfig};
 pub use memory::MemoryStore;
-pub use runner::{JobContext, Outcome, OutcomeFile, RunProgress, Runner};
+pub use runner::{JobContext, Outcome, OutcomeChunk, OutcomeFile, RunProgress, Runner};
 pub use spec::{ArchiveCompression, JobSpec, ManifestDigest, PackageFormat, Signing, VerifyMode};
 pub use state::{IllegalTransition, JobStatus, Transition};
 pub use store::{

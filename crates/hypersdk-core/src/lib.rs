@@ -23,8 +23,8 @@ pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
 pub use job::{
     ArchiveCompression, CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job,
     JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore,
-    LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeFile, Owner, PackageFormat,
-    RunProgress, Runner, Settled, Signing, StopReason, Transition, VerifyMode,
+    LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner,
+    PackageFormat, RunProgress, Runner, Settled, Signing, StopReason, Transition, VerifyMode,
 };
 pub use progress::{Phase, Progress};
 pub use provider::{

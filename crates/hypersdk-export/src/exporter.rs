@@ -18,6 +18,7 @@ use crate::plan::{self, Target};
 use crate::pool::SharedPool;
 use crate::publish;
 use crate::receipt::Receipt;
+use crate::resume::resume;
 use crate::sign;
 use crate::transfer::{Transfer, Written};
 use crate::verify;
@@ -77,15 +78,17 @@ impl Exporter {
         let name = plan::package_name(spec.package_name.as_deref(), &vm.name);
         let signer = sign::signer(spec)?;
         let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone())
-            .wrapped(spec.archive_compression);
-        target.remove_partials()?;
-        if let Some(outcome) = verify::published_by(&target, &context.id).await {
+            .wrapped(spec.archive_compression)
+            .beside(!spec.cleanup_ovf);
+        let resumed = resume(&target, &context.id, spec.overwrite);
+        if let Some(outcome) = or_cancelled(context, resumed).await? {
             context.log(
                 LogLevel::Info,
                 "an earlier attempt had finished the package; it was checked and is kept",
             );
             return Ok(outcome);
         }
+        target.remove_partials()?;
         publish::check_free(&target, spec.overwrite)?;
 
         let mut options = spec.options.clone();
@@ -214,6 +217,7 @@ impl Exporter {
         context: &JobContext,
     ) -> Result<Written> {
         let files = plan::plan_files(&target.name, target.format, session.files())?;
+        plan::check_chunks(spec, &files)?;
         plan::check_space(&target.directory, &files)?;
         let meter = Meter::new(files.iter().map(|file| file.weight));
         context.progress.update(|progress| {

@@ -49,8 +49,15 @@ pub(crate) struct Fetched {
 pub(crate) struct Arrived {
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Digest,
+    /// What the source says it sent, if it says so; the same, or the fetch failed.
+    pub(crate) host_sha256: Option<String>,
+}
+
+impl Arrived {
     /// The source attested the same bytes.
-    pub(crate) attested: bool,
+    pub(crate) fn attested(&self) -> bool {
+        self.host_sha256.is_some()
+    }
 }
 
 /// Fetches `file` into `output`, from its start again if something goes wrong that may not happen twice.
@@ -214,7 +221,7 @@ fn receive<O>(
     }
     let (output, shaped) = shaper.finish();
     let fetched = shaped.map(|shaped| {
-        let source = Arrived { size_bytes, sha256: sha256.finish(), attested: false };
+        let source = Arrived { size_bytes, sha256: sha256.finish(), host_sha256: None };
         let sha256 = shaped.sha256.unwrap_or_else(|| source.sha256.clone());
         let manifest_digest = shaped.manifest.unwrap_or_else(|| sha256.clone());
         Fetched { source, size_bytes: shaped.size_bytes, sha256, manifest_digest, disk: shaped.disk }
@@ -261,8 +268,8 @@ impl Arrived {
             Some(sha256) if *sha256 != self.sha256.hex() => {
                 Err(differs(format!("SHA-256 {} arrived, the host sent {sha256}", self.sha256.hex())))
             }
-            Some(_) => {
-                self.attested = true;
+            Some(sha256) => {
+                self.host_sha256 = Some(sha256.clone());
                 Ok(())
             }
             None => Ok(()),

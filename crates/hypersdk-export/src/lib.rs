@@ -10,6 +10,7 @@ mod plan;
 mod pool;
 mod publish;
 mod receipt;
+mod resume;
 mod runner;
 mod shape;
 mod sign;

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Seek, Write};
 
 use bytes::Bytes;
 use hypersdk_ova::ova::{OvaError, OvaWriter};
+use hypersdk_ova::package::{ChunkedFile, DirectoryError};
 
 /// A place that takes one file and can begin it anew.
 pub(crate) trait Output: Send + 'static {
@@ -41,6 +42,24 @@ impl Output for OvaWriter {
 
     fn write(&mut self, data: &[u8]) -> io::Result<()> {
         OvaWriter::write(self, data).map_err(into_io)
+    }
+}
+
+/// A file cut in chunks.
+impl Output for ChunkedFile {
+    fn restart(&mut self) -> io::Result<()> {
+        ChunkedFile::restart(self).map_err(chunk_error)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        ChunkedFile::write(self, data).map_err(chunk_error)
+    }
+}
+
+fn chunk_error(error: DirectoryError) -> io::Error {
+    match error {
+        DirectoryError::Io { source, .. } => source,
+        other => io::Error::other(other),
     }
 }
 

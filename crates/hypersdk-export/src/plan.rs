@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use hypersdk_core::{
-    ArchiveCompression, Error, ErrorKind, FileKind, JobId, PackageFormat, Result, SourceFile,
+    ArchiveCompression, Error, ErrorKind, FileKind, JobId, JobSpec, PackageFormat, Result, SourceFile,
 };
+use hypersdk_ova::package::MAX_CHUNKS;
 
 /// The longest package name; with a file's own name it still fits a tar header's 100 bytes.
 const NAME_MAX: usize = 60;
@@ -21,12 +22,14 @@ pub(crate) struct Target {
     pub(crate) format: PackageFormat,
     /// The archive is compressed as a whole.
     pub(crate) wrapped: Option<ArchiveCompression>,
+    /// An OVF directory stays beside the archive.
+    beside: bool,
     job: JobId,
 }
 
 impl Target {
     pub(crate) fn new(directory: PathBuf, name: String, format: PackageFormat, job: JobId) -> Self {
-        Target { directory, name, format, wrapped: None, job }
+        Target { directory, name, format, wrapped: None, beside: false, job }
     }
 
     /// The finished package: an OVA file or the directory of an OVF package.
@@ -41,6 +44,21 @@ impl Target {
     /// The same, for an archive that is compressed as a whole.
     pub(crate) fn wrapped(self, compression: Option<ArchiveCompression>) -> Self {
         Target { wrapped: compression.filter(|_| self.format.is_archive()), ..self }
+    }
+
+    /// The same, for an archive beside which an OVF directory may stay.
+    pub(crate) fn beside(self, stays: bool) -> Self {
+        Target { beside: stays && self.format.is_archive(), ..self }
+    }
+
+    /// From partial to final names, in the order in which they are given: the package comes last.
+    pub(crate) fn renames(&self) -> Vec<(PathBuf, PathBuf)> {
+        let mut renames = Vec::new();
+        if self.beside {
+            renames.push((self.partial_ovf_directory(), self.ovf_directory()));
+        }
+        renames.push((self.partial_result(), self.package()));
+        renames
     }
 
     /// What a person types to get an importable archive, if this one is compressed as a whole.
@@ -104,17 +122,22 @@ impl Target {
         for entry in std::fs::read_dir(&self.directory).map_err(read)? {
             let entry = entry.map_err(read)?;
             if entry.file_name().to_str().is_some_and(|name| name.contains(&ending)) {
-                let path = entry.path();
-                let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    std::fs::remove_dir_all(&path)
-                } else {
-                    std::fs::remove_file(&path)
-                };
-                removed.map_err(|error| Error::io(format!("remove {}", path.display()), error))?;
+                remove(&entry.path())?;
             }
         }
         Ok(())
     }
+}
+
+/// Removes a file, or a directory with all that is in it, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    removed.map_err(|error| Error::io(format!("remove {}", path.display()), error))
 }
 
 /// A source file and its place in the package.
@@ -198,6 +221,31 @@ pub(crate) fn check_directory(directory: &Path) -> Result<()> {
     )
 }
 
+/// Refuses chunks where there can be none, or would be more than importers open.
+pub(crate) fn check_chunks(spec: &JobSpec, files: &[PlannedFile]) -> Result<()> {
+    let Some(chunk_bytes) = spec.chunk_size else { return Ok(()) };
+    let refuse = |what: String| Error::new(ErrorKind::Invalid, "check chunk_size", what);
+    if spec.format != PackageFormat::Ovf {
+        let format = spec.format.as_str();
+        return Err(refuse(format!("disks are cut in chunks in an OVF directory, not in {format}"))
+            .with_advice("set format to ovf, or leave chunk_size out"));
+    }
+    // What does not deflate takes a little more than the disk's capacity.
+    let most = |file: &PlannedFile| file.weight + file.weight / 64;
+    let disks = || files.iter().filter(|file| file.source.kind == FileKind::Disk);
+    let chunks: u64 = disks().map(|file| most(file).div_ceil(chunk_bytes.get())).sum();
+    if chunks > MAX_CHUNKS {
+        // Each disk's last chunk may be a short one.
+        let whole = MAX_CHUNKS - (disks().count() as u64).min(MAX_CHUNKS - 1);
+        let enough = (disks().map(most).sum::<u64>() / whole + 1).next_multiple_of(1 << 20);
+        return Err(refuse(format!(
+            "chunks of {chunk_bytes} bytes may be {chunks} files, and importers open {MAX_CHUNKS}"
+        ))
+        .with_advice(format!("set chunk_size to {enough} or more")));
+    }
+    Ok(())
+}
+
 /// Refuses to begin what cannot fit. Sources that give no estimate are let through.
 pub(crate) fn check_space(directory: &Path, files: &[PlannedFile]) -> Result<()> {
     let needed: u64 =
@@ -268,6 +316,25 @@ mod tests {
         target("a").remove_partials().unwrap();
         assert!(!target("a").partial_package().exists() && !target("a").partial_ovf_directory().exists());
         assert!(target("b").partial_package().exists());
+    }
+
+    #[test]
+    fn chunks_are_refused_where_there_can_be_none_or_too_many() {
+        let mut spec = JobSpec::new("/DC0/vm/web".parse().unwrap(), "/srv");
+        spec.chunk_size = std::num::NonZeroU64::new(1 << 20);
+        let files = |capacity| {
+            let disk = SourceFile { capacity_bytes: Some(capacity), ..disk("disk-0.vmdk") };
+            plan_files("web", PackageFormat::Ovf, &[disk]).unwrap()
+        };
+        let error = check_chunks(&spec, &files(1 << 30)).unwrap_err();
+        assert!(error.to_string().contains("ova") && error.advice().unwrap().contains("ovf"), "{error}");
+        spec.format = PackageFormat::Ovf;
+        check_chunks(&spec, &files(1 << 30)).unwrap();
+        let large = files(100 << 30);
+        let advice = check_chunks(&spec, &large).unwrap_err().advice().unwrap().to_owned();
+        let enough = advice.split(' ').find_map(|word| word.parse().ok()).unwrap();
+        spec.chunk_size = Some(enough);
+        check_chunks(&spec, &large).unwrap();
     }
 
     #[test]

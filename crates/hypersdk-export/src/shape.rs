@@ -14,6 +14,7 @@ use hypersdk_core::{Error, ErrorKind, FileKind, Result};
 use hypersdk_ova::convert::DiskTarget;
 use hypersdk_ova::digest::{Digest, DigestAlgorithm};
 use hypersdk_ova::ova::OvaWriter;
+use hypersdk_ova::package::ChunkedFile;
 use hypersdk_ova::vmdk::{CompressionLevel, DiskSummary, GrainPool, VmdkError};
 
 use crate::output::Output;
@@ -85,6 +86,17 @@ pub(crate) trait Shapeable: Output + Sized {
 }
 
 impl Shapeable for OvaWriter {
+    fn shaped(
+        self,
+        shape: Shape,
+        kind: FileKind,
+        manifest: DigestAlgorithm,
+    ) -> Result<Box<dyn Shaper<Self>>> {
+        shape.in_order(self, kind, manifest)
+    }
+}
+
+impl Shapeable for ChunkedFile {
     fn shaped(
         self,
         shape: Shape,

@@ -1,6 +1,7 @@
 //! Moves an export's files into a package, and writes descriptor and manifest around them.
 
 mod archive;
+mod descriptor;
 mod directory;
 mod spool;
 
@@ -8,13 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hypersdk_core::{
-    Error, ErrorKind, ExportSession, HostDigest, JobContext, JobSpec, LogLevel, ManifestDigest, OutcomeFile,
-    PackageFormat, PackagedFile, Phase, Result,
+    Error, ErrorKind, ExportSession, HostDigest, JobContext, JobSpec, LogLevel, ManifestDigest, OutcomeChunk,
+    OutcomeFile, PackageFormat, Result,
 };
 use hypersdk_ova::convert::DiskTarget;
 use hypersdk_ova::digest::DigestAlgorithm;
-use hypersdk_ova::ovf::portable;
-use hypersdk_ova::package::PackageSummary;
+use hypersdk_ova::package::{self, PackageSummary};
 use hypersdk_ova::sign::Signer;
 use hypersdk_ova::vmdk::CompressionLevel;
 
@@ -28,33 +28,67 @@ use crate::shape::Shape;
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
     pub(crate) summary: PackageSummary,
-    /// Disks and other files as they came, in the summary's order.
-    fetched: Vec<Fetched>,
+    delivered: Vec<Delivered>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// A disk or other file of the source in the package.
+#[derive(Debug, Clone)]
+struct Delivered {
+    name: String,
+    fetched: Fetched,
+    /// The files it is cut in, if it is.
+    chunks: Option<Vec<package::PackagedFile>>,
+}
+
+impl Delivered {
+    fn whole(file: &PlannedFile, fetched: Fetched) -> Self {
+        Delivered { name: file.name.clone(), fetched, chunks: None }
+    }
+
+    /// The files of the package that hold it.
+    fn packaged(&self) -> Vec<package::PackagedFile> {
+        let Fetched { size_bytes, manifest_digest, .. } = &self.fetched;
+        self.chunks.clone().unwrap_or_else(|| {
+            let (name, digest) = (self.name.clone(), manifest_digest.clone());
+            vec![package::PackagedFile { name, size: *size_bytes, digest }]
+        })
+    }
 }
 
 impl Written {
     /// The package's files as an outcome lists them: what came from the source, as it came.
     pub(crate) fn files(&self) -> Vec<OutcomeFile> {
-        self.summary
-            .files
-            .iter()
-            .zip(&self.fetched)
-            .map(|(file, fetched)| OutcomeFile {
-                name: file.name.clone(),
-                size: file.size,
-                sha256: fetched.sha256.hex(),
-                source_size: fetched.source.size_bytes,
-                source_sha256: fetched.source.sha256.hex(),
-                attested: fetched.source.attested,
-            })
-            .collect()
+        self.delivered.iter().map(outcome_file).collect()
     }
 
     /// The package's main file under its final name.
     pub(crate) fn main_file(&self, target: &Target) -> PathBuf {
         let package = target.package();
         if target.format.is_archive() { package } else { package.join(&self.summary.descriptor.name) }
+    }
+}
+
+fn outcome_file(delivered: &Delivered) -> OutcomeFile {
+    let Delivered { name, fetched, chunks } = delivered;
+    let source = &fetched.source;
+    OutcomeFile {
+        name: name.clone(),
+        size: fetched.size_bytes,
+        sha256: fetched.sha256.hex(),
+        source_size: source.size_bytes,
+        source_sha256: source.sha256.hex(),
+        attested: source.attested(),
+        host_sha256: source.host_sha256.clone(),
+        chunks: chunks
+            .iter()
+            .flatten()
+            .map(|chunk| OutcomeChunk {
+                name: chunk.name.clone(),
+                size: chunk.size,
+                digest: chunk.digest.hex(),
+            })
+            .collect(),
     }
 }
 
@@ -106,8 +140,8 @@ impl Transfer<'_> {
     }
 
     /// The last word of the source on what it sent. It may attest a file only after all have been read.
-    async fn attest_the_rest(&self, files: &[PlannedFile], fetched: &mut [Fetched]) -> Result<()> {
-        if fetched.iter().all(|file| file.source.attested) {
+    async fn attest_the_rest(&self, files: &[PlannedFile], delivered: &mut [Delivered]) -> Result<()> {
+        if delivered.iter().all(|file| file.fetched.source.attested()) {
             return Ok(());
         }
         let digests: Vec<HostDigest> = match self.session.host_digests().await {
@@ -117,62 +151,16 @@ impl Transfer<'_> {
                 return Ok(());
             }
         };
-        for (file, fetched) in files.iter().zip(fetched) {
+        for (file, delivered) in files.iter().zip(delivered) {
             if let Some(digest) = digests.iter().find(|digest| digest.key == file.source.key) {
-                fetched
+                delivered
+                    .fetched
                     .source
                     .attest(digest)
                     .map_err(|error| error.context(format!("fetch {}", file.source.name)))?;
             }
         }
         Ok(())
-    }
-
-    /// Asks the source for the envelope that references the files as they were written.
-    async fn descriptor(&self, files: &[PlannedFile], fetched: &[Fetched]) -> Result<(String, Vec<String>)> {
-        self.context.progress.update(|progress| progress.phase = Phase::Finishing);
-        let packaged: Vec<PackagedFile> = files
-            .iter()
-            .zip(fetched)
-            .map(|(file, fetched)| PackagedFile {
-                key: file.source.key.clone(),
-                name: file.name.clone(),
-                size_bytes: fetched.size_bytes,
-                capacity_bytes: fetched.disk.as_ref().map(|disk| disk.capacity_bytes),
-                populated_bytes: fetched.disk.as_ref().map(|disk| disk.populated_bytes),
-            })
-            .collect();
-        let descriptor = tokio::select! {
-            descriptor = self.session.descriptor(&self.target.name, &packaged) => descriptor?,
-            () = self.context.cancel.cancelled() => return Err(Error::cancelled("make descriptor")),
-        };
-        for warning in &descriptor.warnings {
-            self.context.log(LogLevel::Warning, format!("descriptor: {warning}"));
-        }
-        let mut text = describe_format(descriptor.ovf, self.target.format);
-        if self.spec.portable {
-            text = portable(&text).map_err(|error| {
-                Error::new(ErrorKind::Unsupported, "make descriptor portable", error.to_string())
-                    .with_advice("submit the job without portable")
-            })?;
-        }
-        Ok((text, descriptor.warnings))
-    }
-}
-
-/// The disk format that sources name in their descriptors.
-const VMDK_FORMAT: &str = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
-
-/// Names the disks' new format in a descriptor that a source made for its own.
-fn describe_format(descriptor: String, format: PackageFormat) -> String {
-    // No standard registers names for these; the first is what OVF tools have used for qcow2, the second what
-    // virt-v2v writes for a disk's plain bytes.
-    match format {
-        PackageFormat::Qcow2 => {
-            descriptor.replace(VMDK_FORMAT, "http://www.gnome.org/~markmc/qcow-image-format.html")
-        }
-        PackageFormat::Raw => descriptor.replace(VMDK_FORMAT, "http://en.wikipedia.org/wiki/Byte"),
-        PackageFormat::Ova | PackageFormat::Ovf | PackageFormat::Vmdk => descriptor,
     }
 }
 

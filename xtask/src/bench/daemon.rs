@@ -61,7 +61,8 @@ impl Daemon {
             let said = std::fs::read_to_string(directory.join("hypervisord.log")).unwrap_or_default();
             bail!("the daemon did not listen:\n{said}");
         };
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        // A connection kept from before a long wait may be closed by now.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
         Ok(Self { child, base, http, _home: home })
     }
 

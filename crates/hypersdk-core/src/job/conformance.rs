@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
-use super::{Claim, Clock, Failure, JobSpec, JobStore, NewJob, Outcome, OutcomeFile, Owner};
+use super::{Claim, Clock, Failure, JobSpec, JobStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner};
 use crate::error::ErrorKind;
 use crate::event::{Event, EventKind};
 use crate::id::{JobId, Seq};
@@ -137,6 +137,12 @@ fn outcome() -> Outcome {
             source_size: 9_663_676_416,
             source_sha256: "ab".repeat(32),
             attested: true,
+            host_sha256: Some("ab".repeat(32)),
+            chunks: vec![OutcomeChunk {
+                name: "web01.ova.000000000".to_owned(),
+                size: 9 << 30,
+                digest: "ab".repeat(32),
+            }],
         }],
         total_size: 9 << 30,
         duration_seconds: 61.5,

@@ -135,4 +135,22 @@ pub struct OutcomeFile {
     /// The SHA-256 of what came from the source, lower-case hexadecimal.
     #[serde(default)]
     pub source_sha256: String,
+    /// The SHA-256 that the source names for what it sent, lower-case hexadecimal; `None` if it names none. An
+    /// export in which the two differ fails.
+    #[serde(default)]
+    pub host_sha256: Option<String>,
+    /// If it is cut in chunks, these, in order; its own size and digest are those of the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<OutcomeChunk>,
+}
+
+/// A piece of a file that is cut in chunks: a file of its own in the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeChunk {
+    /// Its name in the package.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest as the manifest has it, lower-case hexadecimal.
+    pub digest: String,
 }

@@ -1,5 +1,6 @@
 //! What a job is to do, as it is kept.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct JobSpec {
     /// Compress the finished archive as a whole; importers must unwrap it first.
     #[serde(default)]
     pub archive_compression: Option<ArchiveCompression>,
+    /// Cut the disks of an OVF directory in files of this many bytes; the last one may be shorter.
+    #[serde(default)]
+    pub chunk_size: Option<NonZeroU64>,
     /// How the finished package is checked.
     #[serde(default)]
     pub verify: VerifyMode,
@@ -87,6 +91,7 @@ impl JobSpec {
             portable: false,
             sign: None,
             archive_compression: None,
+            chunk_size: None,
             verify: VerifyMode::default(),
             keep_partial: false,
             overwrite: false,

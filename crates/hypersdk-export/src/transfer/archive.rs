@@ -10,7 +10,7 @@ use hypersdk_core::{Error, ErrorKind, Result};
 use hypersdk_ova::ova::{OvaError, OvaOptions, OvaWriter};
 
 use super::spool::{Spooled, Spools};
-use super::{Transfer, Written, check_disk, manifest_algorithm};
+use super::{Delivered, Transfer, Written, check_disk, manifest_algorithm};
 use crate::blocking::blocking;
 use crate::fetch::{Fetched, fetch};
 use crate::meter::FileMeter;
@@ -31,7 +31,7 @@ impl Transfer<'_> {
             blocking("create archive", move || OvaWriter::create(&path, options).map_err(archive_error))
                 .await?;
 
-        let mut fetched = Vec::with_capacity(files.len());
+        let mut delivered = Vec::with_capacity(files.len());
         let mut spools = Spools::new(self, files);
         for (index, file) in files.iter().enumerate() {
             let arrived;
@@ -43,10 +43,10 @@ impl Transfer<'_> {
             } else {
                 self.straight(index, file, writer, &mut spools).await?
             };
-            fetched.push(arrived);
+            delivered.push(Delivered::whole(file, arrived));
         }
-        self.attest_the_rest(files, &mut fetched).await?;
-        let (descriptor, warnings) = self.descriptor(files, &fetched).await?;
+        self.attest_the_rest(files, &mut delivered).await?;
+        let (descriptor, warnings) = self.descriptor(files, &delivered).await?;
         let signer = self.signer.clone();
         let summary = blocking("finish archive", move || {
             let finished = match &signer {
@@ -56,7 +56,7 @@ impl Transfer<'_> {
             finished.map_err(archive_error)
         })
         .await?;
-        Ok(Written { summary, fetched, warnings })
+        Ok(Written { summary, delivered, warnings })
     }
 
     /// Streams a file into the archive; if that is slow, spools go on beside it.

@@ -1,15 +1,16 @@
 //! An OVF package: a directory of files, fetched in parallel.
 
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use hypersdk_core::{Error, ErrorKind, Result};
-use hypersdk_ova::package::{self, DirectoryError, finish_directory, finish_signed_directory};
+use hypersdk_core::{Error, ErrorKind, FileKind, Result};
+use hypersdk_ova::package::{ChunkedFile, DirectoryError, finish_directory, finish_signed_directory};
 
-use super::{Transfer, Written, check_disk, manifest_algorithm};
+use super::{Delivered, Transfer, Written, check_disk, manifest_algorithm};
 use crate::blocking::blocking;
-use crate::fetch::{Fetched, fetch};
+use crate::fetch::fetch;
 use crate::plan::PlannedFile;
 
 impl Transfer<'_> {
@@ -22,21 +23,14 @@ impl Transfer<'_> {
             .enumerate()
             .map(|(index, file)| self.fetch_file(index, file, &directory).boxed())
             .collect();
-        let mut fetched: Vec<Fetched> = stream::iter(fetches).buffered(self.workers).try_collect().await?;
-        self.attest_the_rest(files, &mut fetched).await?;
+        let mut delivered: Vec<Delivered> =
+            stream::iter(fetches).buffered(self.workers).try_collect().await?;
+        self.attest_the_rest(files, &mut delivered).await?;
 
-        let (descriptor, warnings) = self.descriptor(files, &fetched).await?;
+        let (descriptor, warnings) = self.descriptor(files, &delivered).await?;
         let name = self.target.name.clone();
         let algorithm = manifest_algorithm(self.spec);
-        let packaged = files
-            .iter()
-            .zip(&fetched)
-            .map(|(file, fetched)| package::PackagedFile {
-                name: file.name.clone(),
-                size: fetched.size_bytes,
-                digest: fetched.manifest_digest.clone(),
-            })
-            .collect();
+        let packaged = delivered.iter().flat_map(Delivered::packaged).collect();
         let signer = self.signer.clone();
         let summary = blocking("write descriptor", move || {
             let finished = match &signer {
@@ -45,16 +39,23 @@ impl Transfer<'_> {
                 }
                 None => finish_directory(&directory, &name, &descriptor, packaged, algorithm),
             };
-            finished.map_err(|error| match error {
-                DirectoryError::Io { name, source } => Error::io(format!("write {name}"), source),
-                other => Error::new(ErrorKind::Internal, "write descriptor", other.to_string()),
-            })
+            finished.map_err(directory_error)
         })
         .await?;
-        Ok(Written { summary, fetched, warnings })
+        Ok(Written { summary, delivered, warnings })
     }
 
-    async fn fetch_file(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Fetched> {
+    async fn fetch_file(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Delivered> {
+        self.meter.begin(&file.name);
+        match self.spec.chunk_size {
+            Some(chunk_bytes) if file.source.kind == FileKind::Disk => {
+                self.fetch_in_chunks(index, file, directory, chunk_bytes).await
+            }
+            _ => self.fetch_whole(index, file, directory).await,
+        }
+    }
+
+    async fn fetch_whole(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Delivered> {
         let path = directory.join(&file.name);
         let output = File::options()
             .read(true)
@@ -62,9 +63,7 @@ impl Transfer<'_> {
             .create_new(true)
             .open(&path)
             .map_err(|error| Error::io(format!("create {}", path.display()), error))?;
-        self.meter.begin(&file.name);
-        let shape = self.shape_in(&path)?;
-        let algorithm = manifest_algorithm(self.spec);
+        let (shape, algorithm) = (self.shape_in(&path)?, manifest_algorithm(self.spec));
         let meter = self.meter.file(index);
         let (output, fetched) =
             fetch(self.session, file, meter, output, shape, algorithm, self.context).await?;
@@ -73,6 +72,31 @@ impl Transfer<'_> {
             output.sync_all().map_err(|error| Error::io(format!("sync {}", path.display()), error))
         })
         .await?;
-        Ok(fetched)
+        Ok(Delivered::whole(file, fetched))
+    }
+
+    async fn fetch_in_chunks(
+        &self,
+        index: usize,
+        file: &PlannedFile,
+        directory: &Path,
+        chunk_bytes: NonZeroU64,
+    ) -> Result<Delivered> {
+        let algorithm = manifest_algorithm(self.spec);
+        let output =
+            ChunkedFile::new(directory, &*file.name, chunk_bytes, algorithm).map_err(directory_error)?;
+        let meter = self.meter.file(index);
+        let (output, fetched) =
+            fetch(self.session, file, meter, output, self.shape()?, algorithm, self.context).await?;
+        check_disk(file, &fetched)?;
+        let chunks = blocking("sync chunks", move || output.finish().map_err(directory_error)).await?;
+        Ok(Delivered { chunks: Some(chunks), ..Delivered::whole(file, fetched) })
+    }
+}
+
+fn directory_error(error: DirectoryError) -> Error {
+    match error {
+        DirectoryError::Io { name, source } => Error::io(format!("write {name}"), source),
+        other => Error::new(ErrorKind::Internal, "write directory", other.to_string()),
     }
 }

@@ -85,6 +85,12 @@ async fn the_receipt_tells_where_the_package_came_from() {
     assert_eq!(receipt.source.vm_name, "web 01");
     assert_eq!(receipt.job.as_str(), "job-1");
     assert!(receipt.finished_at >= receipt.started_at);
+    assert!(receipt.tool.starts_with("hypersdk "), "{}", receipt.tool);
+    for file in &receipt.outcome.files {
+        // This source attests nothing.
+        assert_eq!((file.attested, &file.host_sha256), (false, &None));
+        assert_eq!((file.sha256.len(), file.size), (64, file.source_size));
+    }
 }
 
 #[tokio::test]
@@ -122,6 +128,100 @@ async fn a_receipt_is_not_believed_if_the_package_is_another() {
     other.export(&other.spec(PackageFormat::Ova)).await.unwrap();
     std::fs::copy(other.path("web_01.ova"), lab.path("web_01.ova")).unwrap();
     assert_eq!(lab.export(&spec).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+/// Takes names back as if the process had been killed before it gave them.
+fn unpublish(lab: &Lab, names: &[(&str, &str)]) {
+    for (name, partial) in names {
+        std::fs::rename(lab.path(name), lab.path(&format!("web_01.{partial}.job-1.partial"))).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_killed_between_two_names_goes_on_where_it_was() {
+    let (archive, directory) = (("web_01.ova", "ova"), ("web_01", "ovf"));
+    for missing in [vec![archive], vec![archive, directory]] {
+        let lab = Lab::with_disks(&[7]);
+        let mut spec = lab.spec(PackageFormat::Ova);
+        spec.cleanup_ovf = false;
+        let outcome = lab.export(&spec).await.unwrap();
+        unpublish(&lab, &missing);
+        assert_eq!(lab.export(&spec).await.unwrap(), outcome);
+        assert_eq!(lab.names(), ["web_01", "web_01.ova", "web_01.receipt.json"]);
+        assert_eq!(lab.provider.ledger().exports(), (1, 1, 0), "nothing was exported twice");
+    }
+}
+
+#[tokio::test]
+async fn half_a_publication_whose_other_half_is_lost_is_exported_anew() {
+    let lab = Lab::with_disks(&[7]);
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.cleanup_ovf = false;
+    lab.export(&spec).await.unwrap();
+    unpublish(&lab, &[("web_01.ova", "ova")]);
+    let partial = lab.path("web_01.ova.job-1.partial");
+    let mut content = std::fs::read(&partial).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    std::fs::write(&partial, content).unwrap();
+    lab.export(&spec).await.unwrap();
+    assert_eq!(lab.names(), ["web_01", "web_01.ova", "web_01.receipt.json"]);
+    assert_eq!(lab.provider.ledger().exports(), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn a_publication_that_is_taken_up_again_takes_no_name_that_somebody_else_has_by_now() {
+    let lab = Lab::with_disks(&[7]);
+    let spec = lab.spec(PackageFormat::Ova);
+    lab.export(&spec).await.unwrap();
+    unpublish(&lab, &[("web_01.ova", "ova")]);
+    std::fs::write(lab.path("web_01.ova"), "somebody else's").unwrap();
+    assert_eq!(lab.export(&spec).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(std::fs::read(lab.path("web_01.ova")).unwrap(), b"somebody else's");
+    assert_eq!(lab.names(), ["web_01.ova"], "no receipt for what is not ours");
+}
+
+#[tokio::test]
+async fn a_directory_in_the_way_of_one_that_is_to_stay_is_found_before_the_export() {
+    let lab = Lab::with_disks(&[7]);
+    let mut spec = lab.spec(PackageFormat::Ova);
+    spec.cleanup_ovf = false;
+    std::fs::create_dir(lab.path("web_01")).unwrap();
+    assert_eq!(lab.export(&spec).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(lab.provider.ledger().exports(), (0, 0, 0));
+    assert_eq!(lab.names(), ["web_01"]);
+}
+
+#[tokio::test]
+async fn the_disks_of_a_directory_are_cut_in_chunks_and_put_together_by_cat() {
+    for (compress, digest) in [(false, ManifestDigest::Sha256), (true, ManifestDigest::Sha512)] {
+        let lab = Lab::with_disks(&[100, 7]);
+        lab.provider.fault_stream("disk-0.vmdk", [hypersdk_core::testing::StreamFault::EndEarly(90_000)]);
+        let mut spec = lab.spec(PackageFormat::Ovf);
+        (spec.compress, spec.manifest_digest) = (compress, digest);
+        spec.chunk_size = std::num::NonZeroU64::new(70_000);
+        spec.verify = VerifyMode::Full;
+        let outcome = lab.export(&spec).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        let package = lab.path("web_01");
+        for file in outcome.files.iter().filter(|file| file.name.ends_with("vmdk")) {
+            assert_eq!(file.chunks.len() as u64, file.size.div_ceil(70_000), "{file:?}");
+            let pieces = file.chunks.iter().map(|chunk| std::fs::read(package.join(&chunk.name)).unwrap());
+            let whole = lab.path("whole.vmdk");
+            std::fs::write(&whole, pieces.collect::<Vec<_>>().concat()).unwrap();
+            let sum = Command::new("sha256sum").arg(&whole).output().unwrap();
+            assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&file.sha256), "{file:?}");
+            qemu_img(&["check".as_ref(), whole.as_os_str()]);
+        }
+        assert!(outcome.files[2].chunks.is_empty(), "firmware variables stay whole");
+        let manifest = std::fs::read_to_string(package.join("web_01.mf")).unwrap();
+        for chunk in outcome.files.iter().flat_map(|file| &file.chunks) {
+            assert!(manifest.contains(&format!("({})= {}", chunk.name, chunk.digest)), "{chunk:?}");
+        }
+        let report = verify(&package, Level::Full).await.unwrap();
+        assert!(report.is_ok() && report.warnings.is_empty(), "{report}");
+        std::fs::remove_file(package.join(&outcome.files[0].chunks[0].name)).unwrap();
+        assert!(!verify(&package, Level::Full).await.unwrap().is_ok());
+    }
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, QName, ResolveResult};
 use quick_xml::reader::NsReader;
 
+use super::tag::{Written, written_attributes};
 use super::{OvfDescriptor, OvfError};
 
 const OVF: &str = "http://schemas.dmtf.org/ovf/envelope/";
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+const VSPHERE: &str = "http://www.vmware.com/schema/ovf";
 /// Namespaces that belong to nobody in particular.
 const STANDARD: [&str; 3] = ["http://schemas.dmtf.org/", "http://www.w3.org/", "https://www.w3.org/"];
 
@@ -16,24 +18,38 @@ const STANDARD: [&str; 3] = ["http://schemas.dmtf.org/", "http://www.w3.org/", "
 /// (`xsi:type`), and the declarations of these namespaces. The rest stays as it is, byte for byte;
 /// so do files that only a removed element referred to.
 ///
+/// One thing is kept of vSphere's own: that a machine boots by EFI, and where its firmware's variables are. The
+/// standard cannot say it, and a machine that takes the disk for one of a BIOS does not start. Importers that do
+/// not know the two entries leave them out, as they are marked to be.
+///
 /// # Errors
 /// Those of [`OvfDescriptor::parse`]; `Mandatory` if a vendor's section may not be left out.
 pub fn portable(descriptor: &str) -> Result<String, OvfError> {
-    OvfDescriptor::parse(descriptor.as_bytes())?;
+    let efi = OvfDescriptor::parse(descriptor.as_bytes())?.efi;
     let text = descriptor.trim_start_matches('\u{feff}');
-    let mut result = String::with_capacity(text.len());
-    let mut copied = 0;
-    for gap in removals(text)? {
-        result.push_str(&text[copied..gap.start]);
-        copied = gap.end;
+    let result = without(text, &removals(text, efi)?);
+    if OvfDescriptor::parse(result.as_bytes())?.efi == efi {
+        return Ok(result);
     }
-    result.push_str(&text[copied..]);
+    // It was somebody else's entry that said so, and is gone.
+    let result = without(text, &removals(text, false)?);
     OvfDescriptor::parse(result.as_bytes())?;
     Ok(result)
 }
 
+fn without(text: &str, gaps: &[Range<usize>]) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut copied = 0;
+    for gap in gaps {
+        result.push_str(&text[copied..gap.start]);
+        copied = gap.end;
+    }
+    result.push_str(&text[copied..]);
+    result
+}
+
 /// What has to go, in rising order.
-fn removals(text: &str) -> Result<Vec<Range<usize>>, OvfError> {
+fn removals(text: &str, efi: bool) -> Result<Vec<Range<usize>>, OvfError> {
     let mut reader = NsReader::from_str(text);
     let mut gaps: Vec<Range<usize>> = Vec::new();
     // Inside a removed element: where it began, and how many elements are open there.
@@ -51,8 +67,8 @@ fn removals(text: &str) -> Result<Vec<Range<usize>>, OvfError> {
                 removed = None;
             }
             (Event::Start(element) | Event::Empty(element), None) => {
-                let tag = Tag { reader: &reader, element: &element, start, end };
-                if tag.is_vendors()? {
+                let tag = Tag { reader: &reader, element: &element, start, end, efi };
+                if tag.is_vendors()? && !tag.says_efi()? {
                     tag.check_dispensable()?;
                     match is_empty {
                         true => gaps.push(whole_lines(text, start..end)),
@@ -74,6 +90,8 @@ struct Tag<'a> {
     element: &'a BytesStart<'a>,
     start: usize,
     end: usize,
+    /// The machine boots by EFI.
+    efi: bool,
 }
 
 impl Tag<'_> {
@@ -89,6 +107,20 @@ impl Tag<'_> {
             }
             None => Ok(false),
         }
+    }
+
+    /// One of vSphere's entries without which an EFI machine does not start.
+    fn says_efi(&self) -> Result<bool, OvfError> {
+        let name = self.element.name();
+        let (found, _) = self.reader.resolver().resolve_element(name);
+        if !self.efi || found != ResolveResult::Bound(Namespace(VSPHERE)) {
+            return Ok(false);
+        }
+        let key = self.attribute(VSPHERE, "key")?;
+        Ok(matches!(
+            (name.local_name().as_ref(), key.as_deref()),
+            ("Config", Some("firmware")) | ("ExtraConfig", Some("nvram"))
+        ))
     }
 
     /// `ovf:required`, of which the standard says that a section without it is required.
@@ -118,11 +150,13 @@ impl Tag<'_> {
 
     fn vendor_attributes(&self, text: &str) -> Result<Vec<Range<usize>>, OvfError> {
         let tag = &text[self.start..self.end];
+        let kept = self.says_efi()?;
         let mut gaps = Vec::new();
         for Written { range, name, value } in written_attributes(tag) {
             let name = QName(name);
             let is_vendors = match name.as_namespace_binding() {
-                Some(_) => !is_standard(value),
+                Some(_) => !(is_standard(value) || self.efi && value == VSPHERE),
+                None if kept => false,
                 None => self.is_foreign(self.reader.resolver().resolve_attribute(name).0)?,
             };
             if is_vendors {
@@ -145,28 +179,6 @@ impl Tag<'_> {
 
 fn is_standard(namespace: &str) -> bool {
     namespace.is_empty() || STANDARD.iter().any(|standard| namespace.starts_with(standard))
-}
-
-/// An attribute as it stands in a tag, with the white space in front of it.
-struct Written<'a> {
-    range: Range<usize>,
-    name: &'a str,
-    value: &'a str,
-}
-
-/// The attributes of a tag that is known to be well-formed.
-fn written_attributes(tag: &str) -> Vec<Written<'_>> {
-    let mut all = Vec::new();
-    let mut at = tag.find(char::is_whitespace).unwrap_or(tag.len());
-    while let Some(equals) = tag[at..].find('=').map(|place| at + place) {
-        let name = tag[at..equals].trim();
-        let Some(open) = tag[equals..].find(['"', '\'']).map(|place| equals + place) else { break };
-        let quote = &tag[open..=open];
-        let Some(close) = tag[open + 1..].find(quote).map(|place| open + 1 + place) else { break };
-        all.push(Written { range: at..close + 1, name, value: &tag[open + 1..close] });
-        at = close + 1;
-    }
-    all
 }
 
 /// Takes the line with it if nothing else is on it.

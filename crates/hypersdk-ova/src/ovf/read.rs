@@ -12,6 +12,8 @@ pub const MAX_DESCRIPTOR_BYTES: u64 = 8 << 20;
 const MAX_DEPTH: usize = 64;
 /// `rasd:ResourceType` of a disk drive.
 const DISK_DRIVE: &str = "17";
+/// The section of an entry that says by which firmware a machine boots.
+const HARDWARE: &str = "VirtualHardwareSection";
 
 /// Why a descriptor is refused.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,9 @@ pub enum OvfError {
     /// A vendor's section that the standard forbids to leave out.
     #[error("{0} is required: without it the machine would be another")]
     Mandatory(String),
+    /// A file that has no entry.
+    #[error("no entry for file {0:?}")]
+    Missing(String),
     /// The same id or file twice.
     #[error("{0} comes twice")]
     Duplicate(String),
@@ -98,6 +103,8 @@ pub struct OvfDescriptor {
     pub system_name: Option<String>,
     /// How many disk drives the virtual hardware has.
     pub hardware_disks: usize,
+    /// It boots by EFI. The standard has no word for that; this is vSphere's, which virt-v2v reads too.
+    pub efi: bool,
 }
 
 impl OvfDescriptor {
@@ -212,6 +219,9 @@ impl Parser {
             (["Envelope", "References"], "File") => self.add_file(&attributes)?,
             (["Envelope", "DiskSection"], "Disk") => self.add_disk(&attributes)?,
             (_, "VirtualSystem") if self.system_id.is_none() => self.system_id = attributes.get("id"),
+            ([.., HARDWARE], "Config") if attributes.is("key", "firmware") => {
+                self.descriptor.efi |= attributes.is("value", "efi");
+            }
             _ => {}
         }
         self.text.clear();
@@ -226,9 +236,7 @@ impl Parser {
             [.., "VirtualSystem", "Name"] if self.descriptor.system_name.is_none() => {
                 self.descriptor.system_name = Some(text.trim().to_owned());
             }
-            [.., "VirtualHardwareSection", "Item" | "StorageItem", "ResourceType"]
-                if text.trim() == DISK_DRIVE =>
-            {
+            [.., HARDWARE, "Item" | "StorageItem", "ResourceType"] if text.trim() == DISK_DRIVE => {
                 self.descriptor.hardware_disks += 1;
             }
             _ => {}
@@ -298,6 +306,10 @@ impl Attributes {
 
     fn get(&self, name: &str) -> Option<String> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.0.iter().any(|(key, found)| key == name && found.trim() == value)
     }
 
     fn need(&self, element: &'static str, attribute: &'static str) -> Result<String, OvfError> {

@@ -1,6 +1,6 @@
 //! Files cut in chunks, looked into as wholes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::inspection::Inspection;
 use super::member::{Content, Found, is_descriptor};
@@ -31,13 +31,22 @@ pub(super) struct Chunks {
     /// Whether the bytes that pass belong to the series.
     inside: bool,
     contents: Vec<(String, Content)>,
+    /// Chunks that did not follow the one before them.
+    strays: Vec<Part>,
     faults: Vec<Fault>,
 }
 
 impl Chunks {
     pub(super) fn new(level: Level) -> Self {
-        let (parts, contents, faults) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { level, parts, series: None, inside: false, contents, faults }
+        Self {
+            level,
+            parts: HashMap::new(),
+            series: None,
+            inside: false,
+            contents: Vec::new(),
+            strays: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// Takes over what the descriptor says about chunks, if this is one.
@@ -75,12 +84,7 @@ impl Chunks {
                 series.complete = part.last;
                 self.inside = true;
             }
-            _ => {
-                let message = "its chunks do not follow each other".to_owned();
-                let fault =
-                    Fault { class: FaultClass::Archive, file: Some(name.to_owned()), offset: None, message };
-                self.faults.push(fault);
-            }
+            _ => self.strays.push(part),
         }
         true
     }
@@ -95,12 +99,27 @@ impl Chunks {
     /// Notes what is in the whole files at the first chunk of each.
     pub(super) fn finish(mut self, found: &mut [Found]) -> Vec<Fault> {
         self.close();
+        self.report_strays(found);
         for (first, content) in self.contents {
             if let Some(found) = found.iter_mut().find(|found| found.name == first) {
                 found.content = content;
             }
         }
         self.faults
+    }
+
+    /// Says once of each file that its chunks are in disorder. If one is missing, the rules say that.
+    fn report_strays(&mut self, found: &[Found]) {
+        let there: HashSet<&str> = found.iter().map(|file| file.name.as_str()).collect();
+        let missing = self.parts.iter().filter(|(name, _)| !there.contains(name.as_str()));
+        let mut told: HashSet<&str> = missing.map(|(_, part)| part.file.as_str()).collect();
+        for Part { file, .. } in &self.strays {
+            if told.insert(file) {
+                let message = "its chunks do not follow each other".to_owned();
+                let (class, file) = (FaultClass::Archive, Some(file.clone()));
+                self.faults.push(Fault { class, file, offset: None, message });
+            }
+        }
     }
 
     /// A series that is not complete has a chunk missing, which the rules find.

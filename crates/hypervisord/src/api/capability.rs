@@ -37,6 +37,7 @@ async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
         "archive_compression": words(&ARCHIVE_COMPRESSIONS),
         "signing": true,
         "portable": true,
+        "chunks": ["ovf"],
         "destinations": ["directory"],
         "manifest_digests": words(&MANIFEST_DIGESTS),
         "verify": words(&VERIFY_MODES),

@@ -1,9 +1,11 @@
 //! How jobs look on the wire.
 
+use std::num::NonZeroU64;
+
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
-    ArchiveCompression, ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, PackageFormat,
-    Phase, PowerPolicy, Progress, VerifyMode,
+    ArchiveCompression, ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, OutcomeChunk,
+    OutcomeFile, PackageFormat, Phase, PowerPolicy, Progress, VerifyMode,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -58,6 +60,7 @@ struct DefinitionView {
     portable: bool,
     sign: Option<SigningView>,
     archive_compression: Option<&'static str>,
+    chunk_size: Option<NonZeroU64>,
     verify: &'static str,
     keep_partial: bool,
     overwrite: bool,
@@ -89,6 +92,7 @@ impl From<Job> for DefinitionView {
                 certificate: signing.certificate.display().to_string(),
             }),
             archive_compression: spec.archive_compression.map(|how| word(&ARCHIVE_COMPRESSIONS, how)),
+            chunk_size: spec.chunk_size,
             verify: word(&VERIFY_MODES, spec.verify),
             keep_partial: spec.keep_partial,
             overwrite: spec.overwrite,
@@ -200,6 +204,38 @@ struct FileView {
     attested: bool,
     source_size: u64,
     source_sha256: String,
+    /// What the host says it sent.
+    host_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chunks: Vec<ChunkView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChunkView {
+    name: String,
+    size: u64,
+    /// In the manifest's algorithm.
+    digest: String,
+}
+
+impl From<&OutcomeFile> for FileView {
+    fn from(file: &OutcomeFile) -> Self {
+        let chunk = |chunk: &OutcomeChunk| ChunkView {
+            name: chunk.name.clone(),
+            size: chunk.size,
+            digest: chunk.digest.clone(),
+        };
+        FileView {
+            name: file.name.clone(),
+            size: file.size,
+            sha256: file.sha256.clone(),
+            attested: file.attested,
+            source_size: file.source_size,
+            source_sha256: file.source_sha256.clone(),
+            host_sha256: file.host_sha256.clone(),
+            chunks: file.chunks.iter().map(chunk).collect(),
+        }
+    }
 }
 
 impl From<&Outcome> for ResultView {
@@ -208,18 +244,7 @@ impl From<&Outcome> for ResultView {
             vm_name: outcome.vm_name.clone(),
             output_dir: outcome.output_dir.clone(),
             ovf_path: outcome.ovf_path.clone(),
-            files: outcome
-                .files
-                .iter()
-                .map(|file| FileView {
-                    name: file.name.clone(),
-                    size: file.size,
-                    sha256: file.sha256.clone(),
-                    attested: file.attested,
-                    source_size: file.source_size,
-                    source_sha256: file.source_sha256.clone(),
-                })
-                .collect(),
+            files: outcome.files.iter().map(FileView::from).collect(),
             total_size: outcome.total_size,
             duration: outcome.duration_seconds,
             checksum: outcome.checksum.clone(),

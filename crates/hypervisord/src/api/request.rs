@@ -1,8 +1,11 @@
 //! What `POST /jobs/submit` understands.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use hypersdk_core::{ExportOptions, JobId, JobSpec, ManifestDigest, ProviderName, Signing, VmId, VmSelector};
+use hypersdk_core::{
+    ExportOptions, JobId, JobSpec, ManifestDigest, PackageFormat, ProviderName, Signing, VmId, VmSelector,
+};
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -12,6 +15,9 @@ use crate::submission::JobRequest;
 
 /// Fields that version 0.2 read and that mean nothing any more.
 const IGNORED: [&str; 5] = ["export_method", "method", "thin", "datacenter", "created_at"];
+
+/// The least and the most bytes a chunk may have: 1 MiB, and 1 PiB.
+const CHUNK_BYTES: (i64, i64) = (1 << 20, 1 << 50);
 
 /// A job as it was written, understood or not.
 #[derive(Debug)]
@@ -103,6 +109,7 @@ fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Ve
             "compresses an archive as a whole; use it with format ova, or leave it out",
         );
     }
+    spec.chunk_size = chunk_size(&mut fields, spec.format);
     spec.sign = signing(&mut fields, spec.manifest_digest);
     spec.verify = fields.word("verify", &VERIFY_MODES).unwrap_or(spec.verify);
     spec.keep_partial = fields.boolean("keep_partial").unwrap_or(spec.keep_partial);
@@ -126,6 +133,17 @@ fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Ve
     }
     let errors = fields.close();
     if errors.is_empty() { Ok(JobRequest { id, spec }) } else { Err(errors) }
+}
+
+fn chunk_size(fields: &mut Fields, format: PackageFormat) -> Option<NonZeroU64> {
+    let bytes = fields.integer("chunk_size", CHUNK_BYTES.0, CHUNK_BYTES.1)?;
+    if format != PackageFormat::Ovf {
+        fields.wrong(
+            "chunk_size",
+            "cuts the disks of an OVF directory into several files; use it with format ovf, or leave it out",
+        );
+    }
+    u64::try_from(bytes).ok().and_then(NonZeroU64::new)
 }
 
 fn signing(fields: &mut Fields, digest: ManifestDigest) -> Option<Signing> {

@@ -36,6 +36,9 @@ async fn wrong_fields_are_named_with_a_remedy_and_leave_no_trace() {
         (with("formt", json!("ova")), "formt", "format"),
         (with("provider", json!("nowhere")), "provider", "default"),
         (with("id", json!("../x")), "id", "characters"),
+        (with("chunk_size", json!(1 << 20)), "chunk_size", "format ovf"),
+        (with("chunk_size", json!(512)), "chunk_size", "1048576"),
+        (with("chunk_size", json!("1GiB")), "chunk_size", "whole number"),
     ] {
         let message = refused(&world, job, 422, field).await;
         assert!(message.contains(says), "{field}: {message:?} says {says:?}");

@@ -1,8 +1,11 @@
 //! The real binary over its real interfaces, against the simulator.
 
+mod content;
 mod durability;
 mod faults;
+mod imports;
 mod input;
+mod kills;
 mod main_job;
 mod shapes;
 mod world;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use hypersdk_tests::{command, names};
 use hypersdk_vsim::{Event, Vsim};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{APP, WEB, World, simulator};
 
@@ -15,8 +15,10 @@ async fn a_vm_becomes_an_ova_that_every_tool_accepts() {
     assert_eq!(job["result"]["total_size"], json!(std::fs::metadata(&ova).unwrap().len()));
     for file in job["result"]["files"].as_array().unwrap() {
         assert_eq!(file["attested"], true, "the host attested {file}");
+        assert_eq!(file["host_sha256"], file["source_sha256"], "{file}");
     }
 
+    check_receipt(&world, &job);
     let opened = world.path("opened");
     std::fs::create_dir(&opened).unwrap();
     let listing = command("tar", &["-tf", ova.to_str().unwrap()], &opened);
@@ -55,6 +57,9 @@ async fn a_running_vm_is_exported_from_a_snapshot_that_is_removed() {
     let events = world.sim.log().events();
     assert!(events.iter().any(|event| matches!(event, Event::SnapshotCreated { .. })), "{events:?}");
     assert!(world.sim.log().snapshots().is_empty());
+    let receipt = std::fs::read(world.out().join("app.receipt.json")).unwrap();
+    let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+    assert!(receipt["source"]["snapshot"].as_str().is_some_and(|name| !name.is_empty()), "{receipt:#}");
     world.stop_clean().await;
 }
 
@@ -93,6 +98,30 @@ async fn disks_served_by_another_host_are_pinned_by_its_thumbprint() {
     let world = World::over(simulator().separate_nfc_host(), |config| config).await;
     world.complete(&world.job(WEB)).await;
     world.stop_clean().await;
+}
+
+/// The receipt tells where the VM came from, when, by which program, and who vouches for which bytes.
+fn check_receipt(world: &World, job: &Value) {
+    let receipt = std::fs::read(world.out().join("web.receipt.json")).unwrap();
+    let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+    let text = |pointer: &str| {
+        let found = receipt.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("{pointer} in {receipt:#}")).to_owned()
+    };
+    assert_eq!(text("/tool"), concat!("hypersdk ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(text("/job"), job["definition"]["id"]);
+    assert!(text("/source/vm").starts_with("vm-"), "{receipt:#}");
+    assert_eq!(text("/source/vm_name"), "web");
+    assert_eq!(text("/source/instance_uuid").len(), 36);
+    assert!(text("/source/host").starts_with("DC0_"), "{receipt:#}");
+    assert!(receipt["source"]["snapshot"].is_null(), "a stopped VM needs none");
+    assert!(text("/started_at") < text("/finished_at"));
+    for index in 0..3 {
+        let file = &receipt["outcome"]["files"][index];
+        for field in ["name", "size", "sha256", "source_size", "source_sha256", "host_sha256", "attested"] {
+            assert_eq!(file[field], job["result"]["files"][index][field], "{field} in {receipt:#}");
+        }
+    }
 }
 
 /// `sha256sum` agrees with every line of the manifest, and there are as many lines as files.

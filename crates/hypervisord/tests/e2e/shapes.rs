@@ -66,6 +66,41 @@ async fn every_level_of_compression_makes_an_ova_that_holds_the_same_disks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_disks_of_a_directory_are_cut_in_chunks_of_the_size_asked_for() {
+    let world = World::new().await;
+    let mut job = world.job(WEB);
+    job["format"] = json!("ovf");
+    job["chunk_size"] = json!(1 << 20);
+    let job = world.complete(&job).await;
+    assert_eq!(job["definition"]["chunk_size"], json!(1 << 20));
+    let package = world.out().join("web");
+    for (index, file) in job["result"]["files"].as_array().unwrap().iter().take(2).enumerate() {
+        let (name, size) = (file["name"].as_str().unwrap(), file["size"].as_u64().unwrap());
+        let chunks = file["chunks"].as_array().unwrap();
+        assert_eq!(chunks.len() as u64, size.div_ceil(1 << 20), "{file:#}");
+        assert_eq!(chunks[0]["name"], format!("{name}.000000000"));
+        // The shell lists them in their order.
+        command("sh", &["-c", &format!("cat {name}.0* > ../../{name}")], &package);
+        let whole = world.path(name);
+        let sum = command("sha256sum", &[whole.to_str().unwrap()], &package);
+        assert!(sum.starts_with(file["sha256"].as_str().unwrap()), "{file:#}");
+        world.sim.write_raw("web", index, &world.path("source.raw")).await.unwrap();
+        let source = world.path("source.raw");
+        let compare =
+            ["compare", "-f", "vmdk", "-F", "raw", whole.to_str().unwrap(), source.to_str().unwrap()];
+        command("qemu-img", &compare, &package);
+    }
+    let verify = |path: &std::path::Path| {
+        Command::new(env!("CARGO_BIN_EXE_hypervisord")).arg("verify").arg(path).output().unwrap()
+    };
+    assert!(verify(&package).status.success());
+    std::fs::remove_file(package.join("web-disk-0.vmdk.000000001")).unwrap();
+    let faulty = verify(&package);
+    assert_eq!(faulty.status.code(), Some(15), "a missing file: {}", String::from_utf8_lossy(&faulty.stdout));
+    world.stop_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_package_is_verified_by_command_and_by_request() {
     let world = World::new().await;
     world.complete(&world.job(WEB)).await;

@@ -65,3 +65,23 @@ fn our_own_descriptor_becomes_portable_and_says_the_same() {
         OvfDescriptor::parse(original.as_bytes()).unwrap()
     );
 }
+
+#[test]
+fn what_says_that_a_machine_boots_by_efi_stays() {
+    let entry = "<vmw:Config ovf:required='false' vmw:key='firmware' vmw:value='efi'/>\
+                 <vmw:ExtraConfig ovf:required='false' vmw:key='nvram' vmw:value='ovf:/file/f'/>";
+    let hardware = |content: &str| {
+        envelope(&format!(
+            "<VirtualSystem><VirtualHardwareSection>{content}</VirtualHardwareSection></VirtualSystem>"
+        ))
+    };
+    let other = "<vmw:Config ovf:required='false' vmw:key='cpuHotAddEnabled' vmw:value='true'/>";
+    assert_eq!(portable(&hardware(&format!("{other}{entry}{other}"))).unwrap(), hardware(entry));
+    for foreign in [
+        entry.replace("'efi'", "'bios'"),
+        entry.replace("vmw:Config", "v:Config xmlns:v='http://example.org/v'"),
+    ] {
+        let result = portable(&hardware(&foreign)).unwrap();
+        assert!(!result.contains("vmw") && !result.contains("nvram"), "{result}");
+    }
+}
