@@ -6,9 +6,11 @@
 mod client;
 mod daemon;
 mod files;
+mod postgres;
 mod vcsim;
 
 pub use client::Client;
 pub use daemon::{Daemon, DaemonConfig};
 pub use files::{command, names};
+pub use postgres::Postgres;
 pub use vcsim::Vcsim;

@@ -64,6 +64,9 @@ pub(crate) fn install() -> Result<Peers> {
         .map(|(_, package)| *package)
         .chain(FILES.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package))
         .collect();
+    if !has_postgres() {
+        missing.push("postgresql");
+    }
     if !can_make_environments() {
         missing.push("python3-venv");
     }
@@ -102,6 +105,12 @@ fn python_environment(directory: &Path) -> Result<PathBuf> {
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(PYTHON_PACKAGES))?;
     std::path::absolute(&python).context("name the Python interpreter")
+}
+
+/// Debian keeps the server's programs off the path, in a directory a version.
+fn has_postgres() -> bool {
+    std::fs::read_dir("/usr/lib/postgresql")
+        .is_ok_and(|versions| versions.flatten().any(|version| version.path().join("bin/initdb").is_file()))
 }
 
 fn can_make_environments() -> bool {

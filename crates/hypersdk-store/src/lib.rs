@@ -1,5 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod database;
+mod error;
+mod listing;
+mod postgres;
+mod rows;
 mod sqlite;
 
+pub use database::{Database, DatabaseLocation};
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;

@@ -9,7 +9,6 @@ mod error;
 mod events;
 mod file;
 mod jobs;
-mod rows;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -30,6 +29,7 @@ use tokio::task::JoinHandle;
 
 use self::error::failed;
 use self::writer::{Transaction, Work};
+use crate::error::refuse_newer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -111,6 +111,11 @@ impl SqliteStore {
         })
     }
 
+    /// The clock it goes by.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// Finishes what was begun, closes the file and lets go of it. Writes fail afterwards.
     pub async fn close(&self) {
         drop(self.queue.lock().expect("no holder of this lock panics").take());
@@ -122,7 +127,9 @@ impl SqliteStore {
         }
     }
 
-    /// Has the writer do `work` in a transaction and returns when that is on the disk.
+    /// Has the writer do `work` in a transaction and returns when that is on the disk. What `work` writes and the
+    /// events that it [appends](Transaction::append_event) are there together or not at all; an error undoes
+    /// everything.
     ///
     /// # Cancel safety
     /// Once queued, the work is done to its end whether or not anybody waits.
@@ -145,19 +152,12 @@ async fn migrate(database: &SqlitePool, path: &Path) -> Result<()> {
     let tables: i64 =
         sqlx::query_scalar(table).fetch_one(database).await.map_err(|error| cannot_open(path, &error))?;
     if tables > 0 {
-        let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(database)
             .await
             .map_err(|error| cannot_open(path, &error))?;
-        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-        if let Some(version) = version.filter(|version| *version > known) {
-            let operation = format!("open database {}", path.display());
-            let message =
-                format!("its tables are of version {version}; this program knows them up to {known}");
-            return Err(Error::new(ErrorKind::Unsupported, operation, message).with_advice(
-                "run the newer version of the program that wrote it, or restore an older backup",
-            ));
-        }
+        refuse_newer(newest, &MIGRATIONS)
+            .map_err(|error| error.context(format!("open database {}", path.display())))?;
     }
     MIGRATIONS.run(database).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => cannot_open(path, &error),

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use hypersdk_core::{JobManager, JobManagerConfig, JobStore, ProviderRegistry};
+use hypersdk_core::{JobManager, JobManagerConfig, ProviderRegistry};
 use hypersdk_export::{ExportConfig, ExportRunner};
-use hypersdk_store::SqliteStore;
+use hypersdk_store::{Database, DatabaseLocation};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,7 +46,7 @@ pub(crate) struct Parts {
     pub(crate) stopping: CancellationToken,
     pub(crate) manager: JobManager,
     pub(crate) providers: Arc<ProviderRegistry>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) database: Database,
     pub(crate) drain_grace: Duration,
 }
 
@@ -72,15 +71,14 @@ impl App {
             .await
             .with_context(|| format!("listen on {}", config.daemon_addr))?;
         let addr = listener.local_addr()?;
-        let store = Arc::new(open_store(&config.database_path).await?);
+        let database = open_database(&config.database).await?;
         let providers = Arc::new(open_providers(&config)?);
         let export =
             ExportConfig { download_workers: config.download_workers as usize, ..ExportConfig::default() };
         let runner = Arc::new(ExportRunner::new(Arc::clone(&providers), export));
-        let manager =
-            JobManager::start(Arc::clone(&store) as Arc<dyn JobStore>, runner, manager_config(&config))
-                .await
-                .context("start the job manager")?;
+        let manager = JobManager::start(database.jobs(), runner, manager_config(&config, &database))
+            .await
+            .context("start the job manager")?;
         let readiness = Readiness::starting();
         let stopping = CancellationToken::new();
         let export_root = ExportRoot::new(config.export_root);
@@ -96,7 +94,7 @@ impl App {
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
-        let parts = Parts { readiness, stopping, manager, providers, store, drain_grace };
+        let parts = Parts { readiness, stopping, manager, providers, database, drain_grace };
         Ok(App { listener, addr, router, parts })
     }
 
@@ -134,10 +132,10 @@ impl App {
     }
 }
 
-async fn open_store(path: &Path) -> anyhow::Result<SqliteStore> {
-    SqliteStore::open(path).await.map_err(|error| {
+async fn open_database(location: &DatabaseLocation) -> anyhow::Result<Database> {
+    Database::open(location).await.map_err(|error| {
         let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
-        anyhow::anyhow!("open database {}: {}{advice}", path.display(), error.chain())
+        anyhow::anyhow!("open database {location}: {}{advice}", error.chain())
     })
 }
 
@@ -153,7 +151,7 @@ fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {
     Ok(registry)
 }
 
-fn manager_config(config: &Config) -> JobManagerConfig {
+fn manager_config(config: &Config, database: &Database) -> JobManagerConfig {
     JobManagerConfig {
         max_concurrent: config.max_concurrent_jobs as usize,
         retry_attempts: config.retry_attempts,
@@ -161,9 +159,8 @@ fn manager_config(config: &Config) -> JobManagerConfig {
         job_timeout: config.timeout,
         heartbeat: HEARTBEAT,
         silence: SILENCE,
-        // The store locks its file.
-        exclusive: true,
+        exclusive: !database.is_shared(),
         poll: POLL,
-        ..JobManagerConfig::default()
+        clock: database.clock(),
     }
 }

@@ -4,6 +4,7 @@
 //! password wherever it stands, and so that all mistakes are reported at once, each with its place.
 
 mod connection;
+mod database;
 mod duration;
 mod environment;
 mod keys;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
+use hypersdk_store::DatabaseLocation;
 
 pub use connection::{ProviderConfig, TimeLimits};
 pub(crate) use duration::display as display_duration;
@@ -74,8 +76,8 @@ pub struct Config {
     pub daemon_addr: ListenAddr,
     /// Everybody who reaches the address may do everything.
     pub allow_unauthenticated: bool,
-    /// The SQLite file.
-    pub database_path: PathBuf,
+    /// Where the database is.
+    pub database: DatabaseLocation,
     /// Every output directory must lie below this one, if it is set.
     pub export_root: Option<PathBuf>,
     /// What is worth a look, found while reading.
@@ -191,7 +193,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         },
         daemon_addr: reader.value(top, "daemon_addr", str::parse),
         allow_unauthenticated: reader.value(top, "allow_unauthenticated", boolean),
-        database_path: database(reader, top),
+        database: database::read(reader, top, environment),
         export_root: reader.optional(top, "export_root", absolute),
         warnings: Vec::new(),
     };
@@ -224,26 +226,6 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = path(text)?;
     if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} is not an absolute path")) }
-}
-
-fn database(reader: &mut Reader<'_>, top: &Values) -> PathBuf {
-    let path = reader.value(top, "database_path", path);
-    let url = reader.optional(top, "database_url", |text| {
-        if let Some(rest) = text.strip_prefix("sqlite:") {
-            let file = rest.strip_prefix("//").unwrap_or(rest);
-            if file.is_empty() || file.contains(['?', '#']) || file == ":memory:" {
-                return Err(
-                    "write sqlite:/absolute/path or sqlite:relative/path, and nothing after it".to_owned()
-                );
-            }
-            Ok(PathBuf::from(file))
-        } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-            Err("PostgreSQL is not available in this build; use sqlite:/path or database_path".to_owned())
-        } else {
-            Err("expected sqlite:/path".to_owned())
-        }
-    });
-    url.unwrap_or(path)
 }
 
 fn check_exposure(reader: &mut Reader<'_>, top: &Values, config: &Config) {

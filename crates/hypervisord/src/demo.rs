@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use hypersdk_store::DatabaseLocation;
 use hypersdk_vsim::{DiskSpec, PowerState, VmSpec, Vsim};
 use secrecy::SecretString;
 
@@ -56,7 +57,7 @@ impl Demo {
             .vm(sample("db01", 7, PowerState::On))
             .start()
             .await?;
-        config.database_path = base.join("hypersdk.db");
+        config.database = DatabaseLocation::Sqlite(base.join("hypersdk.db"));
         config.providers = vec![provider(&simulator)?];
         config.drain_grace = DRAIN_GRACE;
         if sources.addr.is_none() && taken(&config.daemon_addr).await {

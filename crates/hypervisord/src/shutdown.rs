@@ -11,7 +11,7 @@ use crate::systemd;
 
 /// Takes everything down.
 pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
-    let Parts { readiness, stopping, manager, providers, store, drain_grace } = parts;
+    let Parts { readiness, stopping, manager, providers, database, drain_grace } = parts;
     tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
     readiness.set(Stage::Stopping);
     systemd::stopping();
@@ -41,6 +41,6 @@ pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
         ),
         Err(error) => tracing::error!("count jobs: {}", error.chain()),
     }
-    store.close().await;
+    database.close().await;
     tracing::info!("stopped");
 }

@@ -60,9 +60,3 @@ fn classify(code: u32) -> (ErrorKind, Option<&'static str>) {
         _ => (ErrorKind::Internal, None),
     }
 }
-
-/// The error of a row that does not hold what it should.
-pub(super) fn unreadable(column: &str, cause: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Corrupt, "read database row", format!("column {column}: {cause}"))
-        .with_retry(RetryHint::Never)
-}

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::SqliteStore;
 use super::error::failed;
-use super::rows::RawEvent;
+use crate::rows::RawEvent;
 
 #[async_trait]
 impl EventLog for SqliteStore {

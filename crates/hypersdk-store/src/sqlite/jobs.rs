@@ -7,15 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use hypersdk_core::{
-    CancelOutcome, Claim, Error, ErrorKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStatus, JobStore,
-    LogLine, NewJob, Owner, Progress, Result, Settled, StopReason,
+    CancelOutcome, Claim, EventKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStore, LogLine, NewJob,
+    Owner, Progress, Result, Settled, StopReason,
 };
-use sqlx::sqlite::Sqlite;
-use sqlx::{QueryBuilder, SqliteExecutor};
+use sqlx::SqliteExecutor;
 
 use super::SqliteStore;
 use super::error::failed;
-use super::rows::{self, RawJob, RawLine, Row, RowClaim};
+use crate::error::{lost, refused, taken, unknown};
+use crate::listing::listing;
+use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
 
 #[async_trait]
 impl JobStore for SqliteStore {
@@ -36,8 +37,8 @@ impl JobStore for SqliteStore {
                         return Err(taken(&new.id));
                     }
                     let job = Job::accepted(new, now);
-                    Row::insert(&job, transaction.connection()).await?;
-                    transaction.append(hypersdk_core::EventKind::JobCreated, &job).await?;
+                    transaction.insert(&job).await?;
+                    transaction.append(EventKind::JobCreated, &job).await?;
                     accepted.push(job);
                 }
                 Ok(accepted)
@@ -60,7 +61,7 @@ impl JobStore for SqliteStore {
                     let kind = row.job.start(now).map_err(refused)?;
                     row.fence += 1;
                     row.claim = Some(RowClaim::new(&owner, now));
-                    row.update(transaction.connection()).await?;
+                    transaction.update(&row).await?;
                     transaction.append(kind, &row.job).await?;
                     claims.push(Claim { job: row.job, fence: row.fence });
                 }
@@ -89,7 +90,7 @@ impl JobStore for SqliteStore {
                             row.claim = Some(RowClaim::new(&owner, now));
                             row.job.progress = progress;
                             row.job.updated_at = now;
-                            row.update(transaction.connection()).await?;
+                            transaction.update(&row).await?;
                             if row.job.cancel_requested {
                                 stop.push((id, StopReason::CancelRequested));
                             }
@@ -116,12 +117,11 @@ impl JobStore for SqliteStore {
             Box::pin(async move {
                 let mut row = load(transaction.connection(), &id).await?;
                 if row.fence != fence || row.claim.is_none() {
-                    let message = format!("the claim on job {id} was lost");
-                    return Err(Error::new(ErrorKind::Conflict, "prove claim", message));
+                    return Err(lost(&id));
                 }
                 let kind = row.job.settle(settled, progress, now).map_err(refused)?;
                 row.claim = None;
-                row.update(transaction.connection()).await?;
+                transaction.update(&row).await?;
                 transaction.append(kind, &row.job).await?;
                 Ok(row.job)
             })
@@ -141,7 +141,7 @@ impl JobStore for SqliteStore {
                 for mut row in abandoned(transaction.connection(), &owner, silence, now).await? {
                     let kind = row.job.take_back(now).map_err(refused)?;
                     row.claim = None;
-                    row.update(transaction.connection()).await?;
+                    transaction.update(&row).await?;
                     transaction.append(kind, &row.job).await?;
                     taken_back.push(row.job.id);
                 }
@@ -158,7 +158,7 @@ impl JobStore for SqliteStore {
             Box::pin(async move {
                 let mut row = load(transaction.connection(), &id).await?;
                 let (outcome, kind) = row.job.ask_to_stop(now);
-                row.update(transaction.connection()).await?;
+                transaction.update(&row).await?;
                 if let Some(kind) = kind {
                     transaction.append(kind, &row.job).await?;
                 }
@@ -173,63 +173,42 @@ impl JobStore for SqliteStore {
     }
 
     async fn list(&self, query: &JobQuery) -> Result<JobPage> {
-        let mut select = QueryBuilder::<Sqlite>::new("SELECT * FROM jobs WHERE TRUE");
-        if let Some(before) = &query.before {
-            let place: Option<i64> = sqlx::query_scalar("SELECT seq FROM jobs WHERE id = $1")
-                .bind(before.as_str())
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(|error| failed("list jobs", &error))?;
-            let place = place.ok_or_else(|| unknown(before).context("list jobs"))?;
-            select.push(" AND seq < ").push_bind(place);
-        }
-        if !query.statuses.is_empty() {
-            select.push(" AND status IN (");
-            let mut list = select.separated(", ");
-            for status in &query.statuses {
-                list.push_bind(status.as_str());
+        let place = match &query.before {
+            None => None,
+            Some(before) => {
+                let place: Option<i64> = sqlx::query_scalar("SELECT seq FROM jobs WHERE id = $1")
+                    .bind(before.as_str())
+                    .fetch_optional(&self.readers)
+                    .await
+                    .map_err(|error| failed("list jobs", &error))?;
+                Some(place.ok_or_else(|| unknown(before).context("list jobs"))?)
             }
-            select.push(")");
-        }
-        if !query.ids.is_empty() {
+        };
+        let mut select = listing(query, place, |select, ids| {
             // One parameter however many there are: SQLite limits their number.
-            let ids = serde_json::Value::from_iter(query.ids.iter().map(JobId::as_str)).to_string();
+            let ids = serde_json::Value::from(ids).to_string();
             select.push(" AND id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
-        }
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);
-        select.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
-        let rows: Vec<RawJob> = select
+        });
+        let rows = select
             .build_query_as()
             .fetch_all(&self.readers)
             .await
             .map_err(|error| failed("list jobs", &error))?;
-        let more = rows.len() > query.limit;
-        let jobs = rows.into_iter().take(query.limit).map(|raw| Ok(Row::try_from(raw)?.job));
-        let jobs = jobs.collect::<Result<Vec<_>>>()?;
-        let next = jobs.last().filter(|_| more).map(|job| job.id.clone());
-        Ok(JobPage { jobs, next })
+        rows::page(rows, query.limit)
     }
 
     async fn counts(&self) -> Result<JobCounts> {
-        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT status, count(*) FROM jobs GROUP BY status")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| failed("count jobs", &error))?;
-        let mut counts = JobCounts::default();
-        for (status, count) in rows {
-            let status: JobStatus =
-                status.parse().map_err(|error| super::error::unreadable("status", error))?;
-            *counts.of_mut(status) = u64::try_from(count).unwrap_or_default();
-        }
-        Ok(counts)
+        let rows = sqlx::query_as("SELECT status, jobs FROM job_counts").fetch_all(&self.readers).await;
+        rows::counts(rows.map_err(|error| failed("count jobs", &error))?)
     }
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>> {
-        let micros: Option<i64> =
-            sqlx::query_scalar("SELECT min(not_before) FROM jobs WHERE status = 'pending'")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|error| failed("see when the next job is due", &error))?;
+        let micros: Option<i64> = sqlx::query_scalar(
+            "SELECT min(not_before) FROM jobs WHERE status = 'pending' AND not_before IS NOT NULL",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| failed("see when the next job is due", &error))?;
         Ok(micros.and_then(DateTime::from_timestamp_micros))
     }
 
@@ -284,12 +263,6 @@ impl JobStore for SqliteStore {
     }
 }
 
-impl Row {
-    fn is_claimed_by(&self, owner: &Owner, fence: i64) -> bool {
-        self.fence == fence && self.claim.as_ref().is_some_and(|claim| claim.owner == owner.as_str())
-    }
-}
-
 async fn find(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Option<Row>> {
     let raw: Option<RawJob> = sqlx::query_as("SELECT * FROM jobs WHERE id = $1")
         .bind(id.as_str())
@@ -337,16 +310,4 @@ async fn abandoned(
     };
     let rows = rows.map_err(|error| failed("find abandoned jobs", &error))?;
     rows.into_iter().map(Row::try_from).collect()
-}
-
-fn unknown(id: &JobId) -> Error {
-    Error::new(ErrorKind::NotFound, "find job", format!("there is no job {id}"))
-}
-
-fn taken(id: &JobId) -> Error {
-    Error::new(ErrorKind::Conflict, "accept job", format!("a job {id} exists already"))
-}
-
-fn refused(illegal: hypersdk_core::IllegalTransition) -> Error {
-    Error::new(ErrorKind::Conflict, "change job", illegal.to_string())
 }

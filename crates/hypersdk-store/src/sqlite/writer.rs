@@ -1,15 +1,17 @@
 //! The one task that writes.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use hypersdk_core::{EventKind, Job, Result, Seq};
+use hypersdk_core::{EventKind, Job, JobId, Result, Seq};
+use serde_json::Value;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::failed;
 use super::file::Lock;
-use super::rows;
+use crate::rows::{Row, bind_insert, bind_update, to_json};
 
 /// The most works that share a transaction.
 const BATCH: usize = 64;
@@ -30,10 +32,42 @@ impl Transaction {
         &mut self.connection
     }
 
-    /// Appends the event of a change to the log.
+    /// Adds a job that was just accepted.
+    pub(super) async fn insert(&mut self, job: &Job) -> Result<()> {
+        let inserted = bind_insert!(job).execute(&mut self.connection).await;
+        inserted.map_err(|error| failed("insert job", &error))?;
+        Ok(())
+    }
+
+    /// Writes what can change of a job.
+    pub(super) async fn update(&mut self, row: &Row) -> Result<()> {
+        let updated = bind_update!(row).execute(&mut self.connection).await;
+        updated.map_err(|error| failed("update job", &error))?;
+        Ok(())
+    }
+
+    /// Appends the event of a change that was just made to `job`.
     pub(super) async fn append(&mut self, kind: EventKind, job: &Job) -> Result<()> {
-        let seq = rows::insert_event(&mut self.connection, kind, job).await?;
-        self.newest = Some(seq);
+        self.append_event(kind, job.updated_at, Some(&job.id), &job.event_data(kind)).await
+    }
+
+    /// Appends an event, of a job or of none.
+    pub(super) async fn append_event(
+        &mut self,
+        kind: EventKind,
+        time: DateTime<Utc>,
+        job: Option<&JobId>,
+        data: &Value,
+    ) -> Result<()> {
+        let result = sqlx::query("INSERT INTO events (time, kind, job, data) VALUES ($1, $2, $3, $4)")
+            .bind(time.timestamp_micros())
+            .bind(kind.as_str())
+            .bind(job.map(JobId::as_str))
+            .bind(to_json("data", data)?)
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| failed("append event", &error))?;
+        self.newest = Some(Seq(result.last_insert_rowid()));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod file;
 mod golden;
 mod maintenance;
 mod manager;
+mod postgres;
 
 use std::path::Path;
 

@@ -59,6 +59,8 @@ pub(super) static TOP: Section = Section {
         opaque("webhooks"),
         with_default("database_path", "./hypersdk.db"),
         key("database_url"),
+        key("database_password"),
+        key("database_password_file"),
         key("export_root"),
     ],
 };

@@ -8,26 +8,45 @@ use super::environment::Environment;
 use super::mistake::{Mistake, Origin};
 use super::read::{Reader, Text, Values};
 
-/// The password of a connection, from the first of: `password` (with `${NAME}` replaced by that environment
-/// variable where it stands in a file), `password_file`, the systemd credential `credential`.
+/// The keys that a secret may stand in, and the systemd credential it may come from instead.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    pub(super) direct: &'static str,
+    pub(super) file: &'static str,
+    pub(super) credential: &'a str,
+}
+
+/// The password of a connection, from `password`, `password_file` or the systemd credential `credential`.
 pub(super) fn password(
     reader: &mut Reader<'_>,
     values: &Values,
     environment: &Environment,
     credential: &str,
 ) -> Option<SecretString> {
-    let direct = reader.text(values, "password");
-    let file = reader.text(values, "password_file");
+    secret(reader, values, environment, &Names { direct: "password", file: "password_file", credential })
+}
+
+/// A secret, from the first of: its key (with `${NAME}` replaced by that environment variable where it stands in
+/// a file), the file that its other key names, the systemd credential.
+pub(super) fn secret(
+    reader: &mut Reader<'_>,
+    values: &Values,
+    environment: &Environment,
+    names: &Names<'_>,
+) -> Option<SecretString> {
+    let direct = reader.text(values, names.direct);
+    let file = reader.text(values, names.file);
     match (direct, file) {
         (Some(direct), Some(file)) if same_layer(&direct.origin, &file.origin) => {
-            reader.mistake(values, "password_file", "give either password or password_file, not both");
+            let message = format!("give either {} or {}, not both", names.direct, names.file);
+            reader.mistake(values, names.file, message);
             None
         }
         (Some(direct), Some(file)) if outranks(&file.origin, &direct.origin) => from_file(reader, file),
         (Some(direct), _) => expand(reader, direct, environment),
         (None, Some(file)) => from_file(reader, file),
         (None, None) => {
-            let path = environment.credentials_directory()?.join(credential);
+            let path = environment.credentials_directory()?.join(names.credential);
             path.exists().then(|| read(&path).ok()).flatten()
         }
     }
@@ -41,7 +60,8 @@ fn outranks(a: &Origin, b: &Origin) -> bool {
     matches!((a, b), (Origin::Environment(_) | Origin::Flag, Origin::File { .. }))
 }
 
-fn expand(reader: &mut Reader<'_>, text: Text, environment: &Environment) -> Option<SecretString> {
+/// A text in which `${NAME}` is replaced by that environment variable, if it stands in a file.
+pub(super) fn expand(reader: &mut Reader<'_>, text: Text, environment: &Environment) -> Option<SecretString> {
     if !matches!(text.origin, Origin::File { .. }) {
         return Some(SecretString::from(text.text));
     }

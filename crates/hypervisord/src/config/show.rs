@@ -1,5 +1,6 @@
 //! The effective configuration as YAML, with secrets masked.
 
+use hypersdk_store::DatabaseLocation;
 use serde::Serialize;
 
 use super::{Config, duration};
@@ -21,7 +22,10 @@ struct Shown<'a> {
     log_format: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     log_file: Option<String>,
-    database_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     export_root: Option<String>,
 }
@@ -44,6 +48,11 @@ struct ShownProvider<'a> {
 }
 
 pub(super) fn yaml(config: &Config) -> String {
+    let (database_path, database_url) = match &config.database {
+        DatabaseLocation::Sqlite(path) => (Some(path.display().to_string()), None),
+        // Shows its password as a mask.
+        DatabaseLocation::Postgres(options) => (None, Some(options.to_string())),
+    };
     let shown = Shown {
         daemon_addr: config.daemon_addr.to_string(),
         allow_unauthenticated: config.allow_unauthenticated,
@@ -73,7 +82,8 @@ pub(super) fn yaml(config: &Config) -> String {
         log_level: &config.log.level,
         log_format: config.log.format.as_str(),
         log_file: config.log.file.as_ref().map(|path| path.display().to_string()),
-        database_path: config.database_path.display().to_string(),
+        database_path,
+        database_url,
         export_root: config.export_root.as_ref().map(|path| path.display().to_string()),
     };
     serde_saphyr::to_string(&shown).expect("texts and numbers are always YAML")

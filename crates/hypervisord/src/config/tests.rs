@@ -33,7 +33,7 @@ fn nothing_at_all_gives_the_defaults() {
     assert_eq!(config.retry_attempts, 3);
     assert_eq!(config.retry_delay, Duration::from_secs(5));
     assert_eq!(config.daemon_addr.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.database_path, PathBuf::from("./hypersdk.db"));
+    assert_eq!(config.database.to_string(), "./hypersdk.db");
     assert_eq!(config.log.level, "info");
     assert!(config.providers.is_empty() && config.warnings.is_empty());
 }
@@ -68,7 +68,15 @@ fn each_mistake_names_key_line_and_remedy() {
         ("providers:\n  - name: a\n    usrname: x\n", "providers[0].usrname", 3, "did you mean username?"),
         ("providers:\n  - name: a\n    type: proxmox\n", "providers[0].type", 3, "vsphere"),
         ("webhooks:\n  - url: https://x.example\n", "webhooks", 1, "not available in this build"),
-        ("database_url: postgres://x\n", "database_url", 1, "not available in this build"),
+        ("database_url: postgres://u:s3cret@x\n", "database_url", 1, "names no database"),
+        ("database_url: postgres://u@x/y?tls=1\n", "database_url", 1, "sslmode"),
+        ("database_password: x\n", "database_password", 1, "without a postgres: URL"),
+        (
+            "database_url: postgres://u:x@localhost/y\ndatabase_password: x\n",
+            "database_password",
+            2,
+            "not in both",
+        ),
         ("database_url: mysql://x\n", "database_url", 1, "sqlite:"),
         ("export_root: srv\n", "export_root", 1, "absolute"),
         ("vcenterurl: a\nvcenter_url: b\n", "vcenter_url", 2, "given twice"),

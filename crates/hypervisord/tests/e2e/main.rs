@@ -7,5 +7,6 @@ mod imports;
 mod input;
 mod kills;
 mod main_job;
+mod postgres;
 mod shapes;
 mod world;

@@ -8,11 +8,21 @@ use super::attempt;
 
 /// Claims whenever there is room and something may be due, until the manager stops.
 pub(super) async fn run(inner: Arc<Inner>) {
+    let mut latest = inner.store.latest();
     while !inner.stopping.is_cancelled() {
+        latest.mark_unchanged();
         let wait = claim(&inner).await;
+        // In a store that is shared, news may be a job that another process has accepted or put back.
+        let news = async {
+            match inner.config.exclusive {
+                false if latest.changed().await.is_ok() => {}
+                _ => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = inner.stopping.cancelled() => {}
             () = inner.wake.notified() => {}
+            () = news => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

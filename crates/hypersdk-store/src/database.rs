@@ -1,0 +1,88 @@
+//! One database of either kind, and the ports it offers.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hypersdk_core::{Clock, JobStore, Result};
+
+use crate::postgres::{PostgresOptions, PostgresStore};
+use crate::sqlite::SqliteStore;
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub enum DatabaseLocation {
+    /// A SQLite file of this process alone.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database that several processes may share.
+    Postgres(Box<PostgresOptions>),
+}
+
+impl fmt::Display for DatabaseLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DatabaseLocation::Sqlite(path) => write!(f, "{}", path.display()),
+            DatabaseLocation::Postgres(options) => options.fmt(f),
+        }
+    }
+}
+
+/// An open database. It hands out its ports; whoever composes a program from them need not know its kind.
+///
+/// A further port is a method here that gives the store of either kind as that port, and its implementation in
+/// `sqlite/` and `postgres/`, by the same name.
+#[derive(Debug, Clone)]
+pub struct Database {
+    backend: Backend,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>),
+}
+
+impl Database {
+    /// Opens the database and brings its tables up to date.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`] and [`PostgresStore::connect`].
+    pub async fn open(location: &DatabaseLocation) -> Result<Database> {
+        let backend = match location {
+            DatabaseLocation::Sqlite(path) => Backend::Sqlite(Arc::new(SqliteStore::open(path).await?)),
+            DatabaseLocation::Postgres(options) => {
+                Backend::Postgres(Arc::new(PostgresStore::connect(options).await?))
+            }
+        };
+        Ok(Database { backend })
+    }
+
+    /// Jobs, and the log of events.
+    pub fn jobs(&self) -> Arc<dyn JobStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// The time by which the database's instants are to be read: the machine's, or that of a shared database.
+    pub fn clock(&self) -> Clock {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clock(),
+            Backend::Postgres(store) => store.clock(),
+        }
+    }
+
+    /// True if other processes may use it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// Finishes what was begun and lets go of the database. Writes fail afterwards, through whichever port.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Sqlite(store) => store.close().await,
+            Backend::Postgres(store) => store.close().await,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Errors that every kind of database has.
+
+use hypersdk_core::{Error, ErrorKind, IllegalTransition, JobId, Result, RetryHint};
+use sqlx::migrate::Migrator;
+
+/// The error of a row that does not hold what it should.
+pub(crate) fn unreadable(column: &str, cause: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Corrupt, "read database row", format!("column {column}: {cause}"))
+        .with_retry(RetryHint::Never)
+}
+
+pub(crate) fn unknown(id: &JobId) -> Error {
+    Error::new(ErrorKind::NotFound, "find job", format!("there is no job {id}"))
+}
+
+pub(crate) fn taken(id: &JobId) -> Error {
+    Error::new(ErrorKind::Conflict, "accept job", format!("a job {id} exists already"))
+}
+
+pub(crate) fn lost(id: &JobId) -> Error {
+    Error::new(ErrorKind::Conflict, "prove claim", format!("the claim on job {id} was lost"))
+}
+
+pub(crate) fn refused(illegal: IllegalTransition) -> Error {
+    Error::new(ErrorKind::Conflict, "change job", illegal.to_string())
+}
+
+/// Refuses tables that a newer version of the program has written: `newest` is the last migration they saw.
+pub(crate) fn refuse_newer(newest: Option<i64>, ours: &Migrator) -> Result<()> {
+    let known = ours.iter().map(|migration| migration.version).max().unwrap_or_default();
+    match newest.filter(|newest| *newest > known) {
+        None => Ok(()),
+        Some(newest) => {
+            let message =
+                format!("its tables are of version {newest}; this program knows them up to {known}");
+            Err(Error::new(ErrorKind::Unsupported, "bring it up to date", message).with_advice(
+                "run the newer version of the program that wrote it, or restore an older backup",
+            ))
+        }
+    }
+}
