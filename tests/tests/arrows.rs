@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hypersdk-vsphere", &["hypersdk-core"]),
     ("hypersdk-export", &["hypersdk-core", "hypersdk-ova"]),
     ("hypersdk-store", &["hypersdk-core"]),
+    ("hyperctl", &["hypersdk-core", "hypersdk-export", "hypersdk-vsphere"]),
     (
         "hypervisord",
         &[
@@ -36,6 +37,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("hypersdk-vsphere", &["axum", "sqlx", "figment"]),
     ("hypersdk-export", &["axum", "hyper", "reqwest", "sqlx", "figment", "quick-xml"]),
     ("hypersdk-store", &["axum", "hyper", "reqwest", "figment", "quick-xml"]),
+    ("hyperctl", &["axum", "hyper", "sqlx", "figment", "quick-xml"]),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -26,7 +26,7 @@ pub use job::{
     LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner,
     PackageFormat, RunProgress, Runner, Settled, Signing, StopReason, Transition, VerifyMode,
 };
-pub use progress::{Phase, Progress};
+pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{
     ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
     NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt, ProviderFactory, ProviderRegistry,

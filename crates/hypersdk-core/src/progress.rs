@@ -43,4 +43,19 @@ pub struct Progress {
     pub bytes_per_second: f64,
     /// Seconds left at this pace.
     pub remaining_seconds: Option<f64>,
+    /// Each file by itself, in the package's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileProgress>,
+}
+
+/// How far one file is. A file that is fetched again begins at nothing again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileProgress {
+    /// Its name in the package.
+    pub name: String,
+    /// Bytes received.
+    pub bytes_done: u64,
+    /// Share done, 0 to 1, by position on the disk rather than by bytes.
+    pub fraction: f64,
 }

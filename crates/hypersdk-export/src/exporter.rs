@@ -219,7 +219,7 @@ impl Exporter {
         let files = plan::plan_files(&target.name, target.format, session.files())?;
         plan::check_chunks(spec, &files)?;
         plan::check_space(&target.directory, &files)?;
-        let meter = Meter::new(files.iter().map(|file| file.weight));
+        let meter = Meter::new(files.iter().map(|file| (file.name.clone(), file.weight)));
         context.progress.update(|progress| {
             progress.phase = Phase::Exporting;
             meter.sample(Instant::now(), progress);

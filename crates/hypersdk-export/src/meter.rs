@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hypersdk_core::Progress;
+use hypersdk_core::{FileProgress, Progress};
 
 /// The rate is measured over this long.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -34,26 +34,36 @@ impl FileMeter {
     }
 }
 
+/// A file, its weight in bytes, and its counters.
+#[derive(Debug)]
+struct Metered {
+    name: String,
+    weight: u64,
+    meter: Arc<FileMeter>,
+}
+
 /// The counters of all files of an export.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    files: Vec<(u64, Arc<FileMeter>)>,
+    files: Vec<Metered>,
     current: Mutex<Option<String>>,
     samples: Mutex<VecDeque<(Instant, u64)>>,
 }
 
 impl Meter {
-    /// Counters for files of these weights, in bytes.
-    pub(crate) fn new(weights: impl IntoIterator<Item = u64>) -> Self {
+    /// Counters for files of these names and weights, in bytes.
+    pub(crate) fn new(files: impl IntoIterator<Item = (String, u64)>) -> Self {
+        let metered =
+            |(name, weight): (String, u64)| Metered { name, weight: weight.max(1), meter: Arc::default() };
         Meter {
-            files: weights.into_iter().map(|weight| (weight.max(1), Arc::default())).collect(),
+            files: files.into_iter().map(metered).collect(),
             current: Mutex::default(),
             samples: Mutex::default(),
         }
     }
 
     pub(crate) fn file(&self, index: usize) -> Arc<FileMeter> {
-        Arc::clone(&self.files[index].1)
+        Arc::clone(&self.files[index].meter)
     }
 
     pub(crate) fn begin(&self, name: &str) {
@@ -66,7 +76,8 @@ impl Meter {
         let mut bytes_done = 0;
         let mut files_done = 0;
         let (mut done, mut whole) = (0.0, 0.0);
-        for (weight, file) in &self.files {
+        progress.files.clear();
+        for Metered { name, weight, meter: file } in &self.files {
             let finished = file.finished.load(Ordering::Relaxed) == 1;
             let share = if finished {
                 files_done += 1;
@@ -74,7 +85,9 @@ impl Meter {
             } else {
                 (file.position.load(Ordering::Relaxed) as f64 / *weight as f64).min(1.0)
             };
-            bytes_done += file.bytes();
+            let bytes = file.bytes();
+            progress.files.push(FileProgress { name: name.clone(), bytes_done: bytes, fraction: share });
+            bytes_done += bytes;
             done += share * *weight as f64;
             whole += *weight as f64;
         }
@@ -112,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_thin_disk_is_measured_by_position_and_its_total_estimated() {
-        let meter = Meter::new([1000, 1000]);
+        let meter = Meter::new([("a".to_owned(), 1000), ("b".to_owned(), 1000)]);
         let start = Instant::now();
         let mut progress = Progress::default();
         meter.sample(start, &mut progress);
@@ -123,6 +136,8 @@ mod tests {
         meter.sample(start + Duration::from_secs(1), &mut progress);
         assert_eq!(progress.fraction, 0.75);
         assert_eq!(progress.files_done, 1);
+        let shares: Vec<_> = progress.files.iter().map(|file| (&*file.name, file.fraction)).collect();
+        assert_eq!(shares, [("a", 1.0), ("b", 0.5)]);
         assert_eq!(progress.bytes_per_second, 150.0);
         assert_eq!(progress.bytes_total, Some(200));
         assert_eq!(progress.remaining_seconds, Some(50.0 / 150.0));
@@ -130,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_rate_forgets_what_is_long_past() {
-        let meter = Meter::new([1 << 40]);
+        let meter = Meter::new([("a".to_owned(), 1 << 40)]);
         let start = Instant::now();
         let mut progress = Progress::default();
         for second in 0..60u64 {

@@ -16,7 +16,7 @@ use super::{Claim, Clock, Failure, JobSpec, JobStore, NewJob, Outcome, OutcomeCh
 use crate::error::ErrorKind;
 use crate::event::{Event, EventKind};
 use crate::id::{JobId, Seq};
-use crate::progress::{Phase, Progress};
+use crate::progress::{FileProgress, Phase, Progress};
 
 /// Opens an empty store that takes the time from the given clock; a new one at each call.
 pub type StoreFactory<'a> = dyn Fn(Clock) -> BoxFuture<'a, Arc<dyn JobStore>> + Send + Sync + 'a;
@@ -113,6 +113,7 @@ fn progress() -> Progress {
         fraction: 0.375,
         bytes_per_second: 123_456_789.5,
         remaining_seconds: Some(17.25),
+        files: vec![FileProgress { name: "disk-0.vmdk".to_owned(), bytes_done: 1 << 20, fraction: 0.5 }],
     }
 }
 

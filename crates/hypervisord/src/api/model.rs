@@ -165,6 +165,15 @@ pub(super) struct ProgressView {
     /// Seconds.
     pub(super) estimated_remaining: Option<f64>,
     bytes_per_second: f64,
+    /// Each file by itself; empty before the first is begun.
+    files: Vec<FileProgressView>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileProgressView {
+    name: String,
+    bytes_downloaded: u64,
+    percent_complete: f64,
 }
 
 impl From<&Progress> for ProgressView {
@@ -176,11 +185,25 @@ impl From<&Progress> for ProgressView {
             total_files: progress.files_total,
             bytes_downloaded: progress.bytes_done,
             total_bytes: progress.bytes_total,
-            percent_complete: (progress.fraction * 10_000.0).round() / 100.0,
+            percent_complete: percent(progress.fraction),
             estimated_remaining: progress.remaining_seconds,
             bytes_per_second: progress.bytes_per_second,
+            files: progress
+                .files
+                .iter()
+                .map(|file| FileProgressView {
+                    name: file.name.clone(),
+                    bytes_downloaded: file.bytes_done,
+                    percent_complete: percent(file.fraction),
+                })
+                .collect(),
         }
     }
+}
+
+/// A share as percent, to two places.
+fn percent(fraction: f64) -> f64 {
+    (fraction * 10_000.0).round() / 100.0
 }
 
 #[derive(Debug, Serialize)]
