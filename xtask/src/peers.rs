@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("gzip", "gzip"),
     ("tar", "tar"),
     ("mke2fs", "e2fsprogs"),
+    ("promtool", "prometheus"),
 ];
 
 /// A file, and the Debian package it comes in.

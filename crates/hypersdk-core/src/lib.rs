@@ -9,14 +9,17 @@ pub mod testing {
     pub use crate::provider::fake::{DescriptorMaker, FakeFile, FakeLedger, FakeProvider, StreamFault};
 }
 
+mod audit;
 mod error;
 mod event;
 mod id;
 mod job;
 mod progress;
 mod provider;
+mod replay;
 mod vm;
 
+pub use audit::{AuditEntry, AuditLog};
 pub use error::{Error, ErrorKind, Result, RetryHint};
 pub use event::{Event, EventKind, EventLog};
 pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
@@ -32,4 +35,5 @@ pub use provider::{
     NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt, ProviderFactory, ProviderRegistry,
     SourceFile, layers,
 };
+pub use replay::{KeptAnswer, Replay, ReplayStore};
 pub use vm::{InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hypersdk_core::{Clock, JobStore, Result};
+use hypersdk_core::{AuditLog, Clock, JobStore, ReplayStore, Result};
 
 use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::sqlite::SqliteStore;
@@ -59,6 +59,22 @@ impl Database {
 
     /// Jobs, and the log of events.
     pub fn jobs(&self) -> Arc<dyn JobStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// Who did what.
+    pub fn audit(&self) -> Arc<dyn AuditLog> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// Answers kept for requests that are repeated.
+    pub fn replays(&self) -> Arc<dyn ReplayStore> {
         match &self.backend {
             Backend::Sqlite(store) => store.clone(),
             Backend::Postgres(store) => store.clone(),

@@ -17,11 +17,13 @@
 //! A commit that appended events sends a notification with the newest position. A [task](news) listens, and asks
 //! every few seconds besides, since notifications are lost with the connection they were to come through.
 
+mod audit;
 mod error;
 mod events;
 mod jobs;
 mod news;
 mod options;
+mod replay;
 mod time;
 mod transaction;
 

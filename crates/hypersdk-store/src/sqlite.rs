@@ -5,10 +5,12 @@
 //! that goes away never leaves a change half made. A change of a job and its event are written by the same
 //! transaction; the hint that the log has grown follows the commit.
 
+mod audit;
 mod error;
 mod events;
 mod file;
 mod jobs;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -1,5 +1,7 @@
 //! The REST API. Routes live by area, each file with its own `routes()`; [`router`] puts them together.
 
+mod access;
+mod audit;
 mod capability;
 mod envelope;
 mod events;
@@ -8,6 +10,8 @@ mod fields;
 mod health;
 mod jobs;
 mod legacy;
+mod login;
+mod metrics;
 mod model;
 mod packages;
 mod problem;
@@ -19,6 +23,7 @@ mod tests;
 mod vms;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,13 +31,18 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use hypersdk_core::{JobManager, ProviderRegistry};
+use hypersdk_core::{AuditLog, JobManager, ProviderRegistry};
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::export_root::ExportRoot;
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
+pub(crate) use access::Access;
 use problem::Problem;
 
 /// The largest body that is read.
@@ -47,6 +57,11 @@ pub(crate) struct ApiState {
     pub(crate) export_root: ExportRoot,
     pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
+    pub(crate) access: Arc<Access>,
+    pub(crate) audit: Arc<dyn AuditLog>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The SQLite file, if that is what the store is.
+    pub(crate) database: Option<PathBuf>,
     /// Fires when the daemon stops: streams that would go on for ever end then.
     pub(crate) stopping: CancellationToken,
 }
@@ -57,9 +72,12 @@ impl fmt::Debug for ApiState {
     }
 }
 
-/// Everything the daemon answers.
-pub(crate) fn router(state: ApiState) -> Router {
+/// Every route there is.
+fn routes() -> Router<ApiState> {
     Router::new()
+        .merge(audit::routes())
+        .merge(login::routes())
+        .merge(metrics::routes())
         .merge(health::routes())
         .merge(stats::routes())
         .merge(capability::routes())
@@ -69,12 +87,26 @@ pub(crate) fn router(state: ApiState) -> Router {
         .merge(legacy::routes())
         .merge(packages::routes())
         .merge(vms::routes())
+}
+
+/// Everything the daemon answers.
+pub(crate) fn router(state: ApiState) -> Router {
+    routes()
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), access::guard))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(compression())
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(axum::middleware::from_fn(envelope::envelope))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), envelope::count))
         .with_state(state)
+}
+
+/// Answers are compressed if the client can take it, but for streams, whose messages would wait for more.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(1024).and(NotForContentType::SSE);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
 }
 
 async fn no_route(uri: Uri) -> impl IntoResponse {

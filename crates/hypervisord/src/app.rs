@@ -14,12 +14,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiState};
+use crate::api::{self, Access, ApiState};
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::export_root::ExportRoot;
+use crate::metrics::{self, Metrics};
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
-use crate::server::{self, Limits};
+use crate::server::{self, Limits, Tls};
 use crate::shutdown;
 use crate::signals::{Request, Signals};
 use crate::submission::{OutputDir, Submission};
@@ -32,11 +34,17 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How often to look for pending jobs without being told.
 const POLL: Duration = Duration::from_secs(2);
 
+/// Requests an address may send in a minute, unless the daemon is for this machine alone.
+const REQUESTS_PER_MINUTE: u32 = 6000;
+
 /// The daemon, wired and bound, not serving yet.
 pub struct App {
     pub(crate) listener: TcpListener,
     pub(crate) addr: SocketAddr,
     pub(crate) router: Router,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: Parts,
 }
 
@@ -71,6 +79,13 @@ impl App {
             .await
             .with_context(|| format!("listen on {}", config.daemon_addr))?;
         let addr = listener.local_addr()?;
+        let access = Arc::new(open_access(&config)?);
+        let tls = config.tls.clone().map(Tls::open).transpose()?;
+        let limits = Limits {
+            connections: config.server.max_connections as usize,
+            head: config.server.header_timeout,
+            ..Limits::default()
+        };
         let database = open_database(&config.database).await?;
         let providers = Arc::new(open_providers(&config)?);
         let export =
@@ -79,6 +94,7 @@ impl App {
         let manager = JobManager::start(database.jobs(), runner, manager_config(&config, &database))
             .await
             .context("start the job manager")?;
+        let metrics = Arc::new(Metrics::new());
         let readiness = Readiness::starting();
         let stopping = CancellationToken::new();
         let export_root = ExportRoot::new(config.export_root);
@@ -91,11 +107,18 @@ impl App {
             export_root,
             readiness: readiness.clone(),
             started: Instant::now(),
+            access,
+            audit: database.audit(),
+            metrics: Arc::clone(&metrics),
+            database: match &config.database {
+                DatabaseLocation::Sqlite(path) => Some(path.clone()),
+                DatabaseLocation::Postgres(_) => None,
+            },
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
         let parts = Parts { readiness, stopping, manager, providers, database, drain_grace };
-        Ok(App { listener, addr, router, parts })
+        Ok(App { listener, addr, router, tls, limits, metrics, parts })
     }
 
     /// Where it listens.
@@ -108,15 +131,19 @@ impl App {
     /// # Errors
     /// A second signal came before that was done.
     pub async fn run(self, mut signals: Signals, reload: Reload) -> anyhow::Result<()> {
-        let App { listener, addr, router, parts } = self;
+        let App { listener, addr, router, tls, limits, metrics, parts } = self;
+        let reload = reload.and_tls(tls.clone());
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let server = tasks.spawn(server::serve(listener, router, Limits::default(), parts.stopping.clone()));
+        let server = tasks.spawn(server::serve(listener, router, tls, limits, parts.stopping.clone()));
+        let store = Arc::clone(parts.manager.store());
+        tasks.spawn(metrics::follow(metrics, store, parts.stopping.clone()));
         tasks.spawn(systemd::feed_watchdog(closing.clone()));
         tasks.close();
         parts.readiness.set(Stage::Ready);
         systemd::ready(addr);
-        tracing::info!(%addr, "listening on http://{addr}");
+        tracing::info!(%addr, "listening on {scheme}://{addr}");
         while signals.next().await == Request::Reload {
             reload.run();
         }
@@ -137,6 +164,16 @@ async fn open_database(location: &DatabaseLocation) -> anyhow::Result<Database> 
         let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
         anyhow::anyhow!("open database {location}: {}{advice}", error.chain())
     })
+}
+
+fn open_access(config: &Config) -> anyhow::Result<Access> {
+    let auth = config.auth.as_ref().map(Auth::open).transpose()?;
+    let is_local = config.daemon_addr.is_loopback();
+    // Where nobody has to prove who they are, only pages of this machine's own names may ask.
+    let hosts = (auth.is_none() && is_local).then(|| config.server.allowed_hosts.clone());
+    let per_minute =
+        config.server.requests_per_minute.unwrap_or(if is_local { 0 } else { REQUESTS_PER_MINUTE });
+    Ok(Access { auth, hosts, rate: Access::per_minute(per_minute) })
 }
 
 fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::auth::Role;
 use crate::config::{Environment, Sources};
 
 /// The HyperSDK daemon: gets virtual machines out of vSphere as verified packages.
@@ -55,6 +56,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make, list and revoke API tokens, also while the daemon runs.
+    ///
+    /// They are kept, as digests, in the file that auth.tokens_file of the configuration names.
+    Token {
+        /// The file, if no configuration is given.
+        #[arg(long, value_name = "FILE", global = true)]
+        tokens_file: Option<PathBuf>,
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Show what is in a package, from its headers, descriptor and manifest alone.
     Inspect {
         /// The package.
@@ -62,6 +74,27 @@ pub enum Command {
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// What to do with API tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it: this once, as only its digest is kept.
+    Create {
+        /// viewer looks; operator also submits and cancels jobs; admin may do everything.
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// What the audit log calls it.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Show the tokens, without their secrets.
+    List,
+    /// Take a token away; it opens nothing more within a second.
+    Revoke {
+        /// Its id or its name.
+        token: String,
     },
 }
 

@@ -14,7 +14,7 @@ use crate::demo::Demo;
 use crate::reload::Reload;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
-use crate::verification;
+use crate::{token_command, verification};
 
 /// Carries out the command line.
 pub fn run(args: &Args) -> ExitCode {
@@ -24,6 +24,9 @@ pub fn run(args: &Args) -> ExitCode {
         Some(Command::CheckConfig) => return check_config(&sources),
         Some(Command::Demo { dir }) => demo(sources, dir.as_deref()),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
+        Some(Command::Token { tokens_file, command }) => {
+            token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
+        }
         Some(Command::Inspect { path, json }) => return verify(path, Level::Headers, *json),
     };
     match result {

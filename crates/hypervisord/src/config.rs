@@ -3,6 +3,7 @@
 //! Every layer is a figment provider of plain texts; [`read`] gives them their types, so that `007` is a
 //! password wherever it stands, and so that all mistakes are reported at once, each with its place.
 
+mod access;
 mod connection;
 mod database;
 mod duration;
@@ -32,7 +33,10 @@ pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
 pub use mistake::{ConfigError, Mistake, Origin};
 
+use crate::auth::AuthConfig;
+use crate::server::TlsFiles;
 use crate::telemetry::{LogConfig, LogFormat};
+pub(crate) use access::ServerConfig;
 use read::{Layers, Reader, Values, boolean, number, one_of, path};
 use yaml::YamlFile;
 
@@ -76,6 +80,12 @@ pub struct Config {
     pub daemon_addr: ListenAddr,
     /// Everybody who reaches the address may do everything.
     pub allow_unauthenticated: bool,
+    /// How people and programs prove who they are; nobody has to if absent.
+    pub(crate) auth: Option<AuthConfig>,
+    /// The API's certificate; plain HTTP if absent.
+    pub(crate) tls: Option<TlsFiles>,
+    /// What the API's server allows.
+    pub(crate) server: ServerConfig,
     /// Where the database is.
     pub database: DatabaseLocation,
     /// Every output directory must lie below this one, if it is set.
@@ -193,11 +203,14 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         },
         daemon_addr: reader.value(top, "daemon_addr", str::parse),
         allow_unauthenticated: reader.value(top, "allow_unauthenticated", boolean),
+        auth: access::auth(reader, top),
+        tls: access::tls(reader, top),
+        server: access::server(reader, top),
         database: database::read(reader, top, environment),
         export_root: reader.optional(top, "export_root", absolute),
         warnings: Vec::new(),
     };
-    check_exposure(reader, top, &config);
+    access::check_exposure(reader, top, &config);
     if reader.flagged(top, "webhooks") {
         reader.mistake(
             top,
@@ -226,23 +239,4 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = path(text)?;
     if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} is not an absolute path")) }
-}
-
-fn check_exposure(reader: &mut Reader<'_>, top: &Values, config: &Config) {
-    if config.daemon_addr.is_loopback() {
-        return;
-    }
-    if config.allow_unauthenticated {
-        reader.warnings.push(format!(
-            "{} is not a loopback address and allow_unauthenticated is on: whoever reaches it can export every VM",
-            config.daemon_addr
-        ));
-    } else {
-        reader.mistake(
-            top,
-            "daemon_addr",
-            "is not a loopback address, and this build has no authentication; use 127.0.0.1:8080 behind a proxy \
-             that authenticates, or set allow_unauthenticated: true",
-        );
-    }
 }

@@ -2,11 +2,13 @@
 
 mod api;
 mod app;
+mod auth;
 mod cli;
 mod commands;
 mod config;
 mod demo;
 mod export_root;
+mod metrics;
 mod readiness;
 mod reload;
 mod server;
@@ -15,10 +17,12 @@ mod signals;
 mod submission;
 mod systemd;
 mod telemetry;
+mod token_command;
 mod verification;
 
 pub use app::App;
-pub use cli::{Args, Command, VerifyLevel};
+pub use auth::Role;
+pub use cli::{Args, Command, TokenCommand, VerifyLevel};
 pub use commands::run;
 pub use config::{
     Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources, TimeLimits,

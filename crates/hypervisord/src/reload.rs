@@ -1,6 +1,7 @@
-//! What SIGHUP does: the log file is opened anew, and the log level is read again.
+//! What SIGHUP does: the log file is opened anew, and the certificate and the log level are read again.
 
 use crate::config::{Config, Sources};
+use crate::server::Tls;
 use crate::telemetry::Telemetry;
 
 /// What is needed to reload.
@@ -9,12 +10,19 @@ pub struct Reload {
     sources: Sources,
     running: String,
     telemetry: Option<Telemetry>,
+    tls: Option<Tls>,
 }
 
 impl Reload {
     /// A reload of what was read from `sources` and is `config` now.
     pub fn new(sources: Sources, config: &Config, telemetry: Option<Telemetry>) -> Self {
-        Reload { sources, running: config.to_yaml(), telemetry }
+        Reload { sources, running: config.to_yaml(), telemetry, tls: None }
+    }
+
+    /// Reads the certificate again too.
+    pub(crate) fn and_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Reloads what can be reloaded. A configuration with mistakes changes nothing.
@@ -23,6 +31,12 @@ impl Reload {
             && let Err(error) = telemetry.reopen()
         {
             tracing::error!("reopen the log: {error}");
+        }
+        if let Some(tls) = &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!("the certificate stays the one before: {error:#}"),
+            }
         }
         let config = match Config::load(&self.sources) {
             Ok(config) => config,

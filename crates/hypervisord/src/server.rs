@@ -1,38 +1,67 @@
-//! Serves HTTP: an accept loop with a limit on connections, on the time a request's head may take, and on
-//! the time connections get to end at a stop.
+//! Serves HTTP: an accept loop with a limit on connections, on the time a handshake and a request's head may
+//! take, and on the time connections get to end at a stop.
+//!
+//! Under a flood the connection that has been silent longest makes room for the next one, so whoever asks
+//! something is served; see [`crowd`].
+
+mod body;
+mod crowd;
+mod stall;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::config::ListenAddr;
+use body::Watched;
+use crowd::{Crowd, Member};
+use stall::Impatient;
+pub(crate) use tls::{Tls, TlsFiles};
 
 /// What the server allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at one time; further ones wait to be accepted.
+    /// Connections at one time.
     pub(crate) connections: usize,
-    /// How long a client may take to send a request's head.
+    /// How long a client may take to send a request's head, the time between two requests included; also
+    /// for a TLS handshake.
     pub(crate) head: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub(crate) stall: Duration,
     /// How long connections get to end at a stop.
     pub(crate) drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: 512, head: Duration::from_secs(10), drain: Duration::from_secs(5) }
+        Limits {
+            connections: 2048,
+            head: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
     }
+}
+
+/// The other end of the connection a request came over; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: bool,
 }
 
 /// Binds the address.
@@ -41,32 +70,51 @@ pub(crate) async fn bind(addr: &ListenAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stop` fires, then accepts nothing more and lets requests under way end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(limits.connections));
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Tls>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let crowd = Crowd::new(limits.connections);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&room).acquire_owned() => permit.expect("the semaphore is never closed"),
-            () = stop.cancelled() => break,
-        };
-        let (stream, peer) = tokio::select! {
+        let (stream, addr) = tokio::select! {
             accepted = accept(&listener) => accepted,
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {
                 continue;
             }
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let watched = graceful.watch(connection);
+        let member = tokio::select! {
+            member = crowd.admit() => member,
+            () = stop.cancelled() => break,
+        };
+        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         connections.spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%peer, "connection: {error}");
+            let left = member.left().clone();
+            let served = async {
+                match tls {
+                    None => {
+                        let peer = Peer { addr, tls: false };
+                        http(stream, peer, router, member, limits, watcher).await;
+                    }
+                    Some(tls) => match tokio::time::timeout(limits.head, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            let peer = Peer { addr, tls: true };
+                            http(stream, peer, router, member, limits, watcher).await;
+                        }
+                        Ok(Err(error)) => tracing::debug!(peer = %addr, "TLS handshake: {error}"),
+                        Err(_) => tracing::debug!(peer = %addr, "the TLS handshake took too long"),
+                    },
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                () = left.cancelled() => tracing::debug!(peer = %addr, "connection closed to make room"),
             }
-            drop(permit);
         });
     }
     drop(listener);
@@ -74,6 +122,34 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         tracing::warn!("cut connections that did not end in time: {}", connections.len());
     }
     connections.shutdown().await;
+}
+
+/// Serves the requests of one connection.
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    member: Member,
+    limits: Limits,
+    watcher: Watcher,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (router, turn) = (router.clone(), member.turn());
+        async move {
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
+            let body = axum::body::Body::new(Watched::request(body, turn.clone()));
+            let response = router.oneshot(Request::from_parts(parts, body)).await?;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Watched::response(body, turn)))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(peer = %peer.addr, "connection: {error}");
+    }
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -94,97 +170,4 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::Notify;
-
-    use super::*;
-
-    async fn start(
-        router: Router,
-        limits: Limits,
-    ) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, router, limits, stop.clone()));
-        (addr, stop, server)
-    }
-
-    async fn ask(addr: SocketAddr) -> TcpStream {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        stream
-    }
-
-    async fn answer(mut stream: TcpStream) -> String {
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text
-    }
-
-    #[tokio::test]
-    async fn a_request_under_way_is_answered_at_a_stop() {
-        let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let handler = {
-            let (arrived, go) = (Arc::clone(&arrived), Arc::clone(&go));
-            move || async move {
-                arrived.notify_one();
-                go.notified().await;
-                "done"
-            }
-        };
-        let (addr, stop, server) = start(Router::new().route("/", get(handler)), Limits::default()).await;
-        let stream = ask(addr).await;
-        arrived.notified().await;
-        stop.cancel();
-        go.notify_one();
-        assert!(answer(stream).await.ends_with("done"));
-        server.await.unwrap();
-        assert!(TcpStream::connect(addr).await.is_err(), "nothing listens any more");
-    }
-
-    #[tokio::test]
-    async fn a_request_that_never_ends_is_cut_at_the_deadline() {
-        let arrived = Arc::new(Notify::new());
-        let handler = {
-            let arrived = Arc::clone(&arrived);
-            move || async move {
-                arrived.notify_one();
-                std::future::pending::<&'static str>().await
-            }
-        };
-        let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
-        let (addr, stop, server) = start(Router::new().route("/", get(handler)), limits).await;
-        let stream = ask(addr).await;
-        arrived.notified().await;
-        stop.cancel();
-        server.await.unwrap();
-        assert_eq!(answer(stream).await, "");
-    }
-
-    #[tokio::test]
-    async fn a_head_that_never_comes_is_given_up() {
-        let limits = Limits { head: Duration::from_millis(50), ..Limits::default() };
-        let (addr, stop, server) = start(Router::new(), limits).await;
-        let mut stream = TcpStream::connect(addr).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).await.unwrap();
-        stop.cancel();
-        server.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn connections_past_the_limit_wait_their_turn() {
-        let limits = Limits { connections: 1, ..Limits::default() };
-        let (addr, stop, server) = start(Router::new().route("/", get(|| async { "hi" })), limits).await;
-        let idle = TcpStream::connect(addr).await.unwrap();
-        let second = ask(addr).await;
-        drop(idle);
-        assert!(answer(second).await.ends_with("hi"));
-        stop.cancel();
-        server.await.unwrap();
-    }
-}
+mod tests;

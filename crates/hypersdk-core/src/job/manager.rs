@@ -212,6 +212,11 @@ impl JobManager {
         self.inner.running().get(id).map(|running| running.progress.subscribe())
     }
 
+    /// How far the jobs that run here are.
+    pub fn progress_of_running(&self) -> Vec<(JobId, Progress)> {
+        self.inner.running().iter().map(|(id, running)| (id.clone(), running.progress.now())).collect()
+    }
+
     /// The store behind it.
     pub fn store(&self) -> &Arc<dyn JobStore> {
         &self.inner.store

@@ -3,17 +3,22 @@
 use std::any::Any;
 use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::ApiState;
 use super::problem::Problem;
+
+/// The id, as an extension of the request.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id (its own if it brought a reasonable one), puts the id into the answer, and logs.
-pub(super) async fn envelope(request: Request, next: Next) -> Response {
+pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
@@ -21,6 +26,7 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
         .filter(|text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()))
         .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let began = Instant::now();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -34,6 +40,16 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    response
+}
+
+/// Counts requests by the route that answered them.
+pub(super) async fn count(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    state.metrics.answered(&method, route, response.status(), began.elapsed());
     response
 }
 

@@ -1,10 +1,11 @@
-//! `GET /jobs/{id}/events`: a job's events as they happen.
+//! `GET /jobs/{id}/events` and `GET /events`: what happens, as it happens.
 //!
 //! A cursor over the event log, so a client that comes back with `Last-Event-ID` misses nothing. Between
-//! the events, progress is sampled; it has no position and is not repeated. The stream ends after the
-//! event that ends the job, or when the daemon stops.
+//! the events, progress is sampled; it has no position and is not repeated. A job's stream ends after the
+//! event that ends the job, and any when the daemon stops. Nothing is kept for a client that reads slowly: it
+//! is its own cursor that falls behind, and the server closes connections that take nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::routing::get;
 use futures::stream::{self, Stream};
-use hypersdk_core::{Event, EventKind, JobId, JobStatus, Outcome, Progress, Seq};
+use hypersdk_core::{Event, EventKind, JobId, Outcome, Progress, Seq};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -33,7 +34,7 @@ const SAMPLE: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/jobs/{id}/events", get(events))
+    Router::new().route("/jobs/{id}/events", get(events)).route("/events", get(all_events))
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,36 +50,53 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
     let job = super::jobs::find(&state, &id).await?;
+    let after = last_seen(&headers, params)?.unwrap_or(Seq::START);
+    Ok(answer(Cursor::new(state, Some(id), after, job.status.is_final())))
+}
+
+/// From now on, unless the client says what it has seen.
+async fn all_events(
+    State(state): State<ApiState>,
+    Params(params): Params<EventParams>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+    let after = last_seen(&headers, params)?.unwrap_or(*state.manager.store().latest().borrow());
+    Ok(answer(Cursor::new(state, None, after, false)))
+}
+
+fn last_seen(headers: &HeaderMap, params: EventParams) -> Result<Option<Seq>, Problem> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let after = match header.or(params.last_event_id) {
-        Some(text) => Seq(text.trim().parse().map_err(|_| {
-            Problem::invalid(vec![FieldError::new("Last-Event-ID", "expected the id of an event")])
-        })?),
-        None => Seq::START,
-    };
-    let cursor = Cursor::new(state, id, after, job.status);
+    let Some(text) = header.or(params.last_event_id) else { return Ok(None) };
+    let wrong = |_| Problem::invalid(vec![FieldError::new("Last-Event-ID", "expected the id of an event")]);
+    text.trim().parse().map(|number| Some(Seq(number))).map_err(wrong)
+}
+
+fn answer(cursor: Cursor) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
     let stream = stream::unfold(cursor, |mut cursor| async move {
         let message = cursor.next().await?;
         Some((Ok(message), cursor))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
-/// A position in one job's part of the log.
+/// A position in the log, or in one job's part of it.
 struct Cursor {
     state: ApiState,
-    job: JobId,
+    job: Option<JobId>,
     after: Seq,
     grown: watch::Receiver<Seq>,
     read: VecDeque<Event>,
-    shown: Option<Progress>,
+    /// The progress that was shown last.
+    shown: HashMap<JobId, Progress>,
+    /// Progress that is to be shown.
+    samples: VecDeque<(JobId, Progress)>,
     sample: Interval,
     /// The job's end has been seen: what is in the log now is all there will be.
     ended: bool,
 }
 
 impl Cursor {
-    fn new(state: ApiState, job: JobId, after: Seq, status: JobStatus) -> Self {
+    fn new(state: ApiState, job: Option<JobId>, after: Seq, ended: bool) -> Self {
         let grown = state.manager.store().latest();
         let mut sample = tokio::time::interval(SAMPLE);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -88,9 +106,10 @@ impl Cursor {
             after,
             grown,
             read: VecDeque::new(),
-            shown: None,
+            shown: HashMap::new(),
+            samples: VecDeque::new(),
             sample,
-            ended: status.is_final(),
+            ended,
         }
     }
 
@@ -99,15 +118,20 @@ impl Cursor {
         loop {
             if let Some(event) = self.read.pop_front() {
                 self.after = event.seq;
-                self.ended |= is_end(event.kind);
+                self.ended |= self.job.is_some() && is_end(event.kind);
                 return Some(event_message(&event));
+            }
+            if let Some((job, progress)) = self.samples.pop_front() {
+                let body = json!({ "job_id": job, "progress": ProgressView::from(&progress) });
+                self.shown.insert(job, progress);
+                return Some(message("job.progress", &body));
             }
             // Noted before reading, so that what is written meanwhile wakes the wait below.
             self.grown.borrow_and_update();
-            match self.state.manager.store().read_after(self.after, Some(&self.job), BATCH).await {
+            match self.state.manager.store().read_after(self.after, self.job.as_ref(), BATCH).await {
                 Ok(events) => self.read.extend(events),
                 Err(error) => {
-                    tracing::error!(job = %self.job, "read events: {}", error.chain());
+                    tracing::error!("read events: {}", error.chain());
                     return None;
                 }
             }
@@ -120,26 +144,24 @@ impl Cursor {
             tokio::select! {
                 changed = self.grown.changed() => changed.ok()?,
                 () = self.state.stopping.cancelled() => return None,
-                _ = self.sample.tick() => {
-                    if let Some(message) = self.new_progress() {
-                        return Some(message);
-                    }
-                }
+                _ = self.sample.tick() => self.look(),
             }
         }
     }
 
-    fn new_progress(&mut self) -> Option<Message> {
-        let progress = self.state.manager.watch_progress(&self.job)?.borrow().clone();
-        if self.shown.as_ref() == Some(&progress) {
-            return None;
-        }
-        let message = message(
-            "job.progress",
-            &json!({ "job_id": self.job, "progress": ProgressView::from(&progress) }),
-        );
-        self.shown = Some(progress);
-        Some(message)
+    /// Notes the progress that has not been shown.
+    fn look(&mut self) {
+        let manager = &self.state.manager;
+        let now = match &self.job {
+            Some(job) => manager
+                .watch_progress(job)
+                .map(|progress| (job.clone(), progress.borrow().clone()))
+                .into_iter()
+                .collect(),
+            None => manager.progress_of_running(),
+        };
+        self.shown.retain(|job, _| now.iter().any(|(running, _)| running == job));
+        self.samples.extend(now.into_iter().filter(|(job, progress)| self.shown.get(job) != Some(progress)));
     }
 }
 

@@ -43,6 +43,11 @@ impl<S: Send + Sync> FromRequest<S> for Document {
                 ));
             }
         };
+        // What is too large by its own word is not waited for.
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if announced.and_then(|text| text.parse::<u64>().ok()) > Some(super::BODY_LIMIT_BYTES as u64) {
+            return Err(too_large());
+        }
         let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, state))
             .await
             .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
@@ -54,10 +59,15 @@ impl<S: Send + Sync> FromRequest<S> for Document {
 fn unreadable(rejection: BytesRejection) -> Problem {
     let status = rejection.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        let limit = super::BODY_LIMIT_BYTES;
-        return Problem::new(status, format!("the body is larger than {limit} bytes; send several requests"));
+        return too_large();
     }
     Problem::malformed(format!("the body cannot be read: {}", rejection.body_text()))
+}
+
+fn too_large() -> Problem {
+    let limit = super::BODY_LIMIT_BYTES;
+    let detail = format!("the body is larger than {limit} bytes; send several requests");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 fn json(body: &[u8]) -> Result<Value, Problem> {

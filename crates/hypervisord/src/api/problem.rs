@@ -1,7 +1,7 @@
 //! The one place where errors become RFC 9457 problem details.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hypersdk_core::{Error, ErrorKind, RetryHint};
 use serde::Serialize;
@@ -45,6 +45,8 @@ struct Details {
     internal: Option<String>,
     #[serde(skip)]
     retry_after_seconds: Option<u64>,
+    #[serde(skip)]
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What a kind of error means over HTTP.
@@ -88,6 +90,7 @@ impl Problem {
             request_id: None,
             internal: None,
             retry_after_seconds: None,
+            headers: Vec::new(),
         }))
     }
 
@@ -115,6 +118,12 @@ impl Problem {
 
     pub(crate) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// With a header beside those that every problem has.
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
         self
     }
 
@@ -179,6 +188,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.0.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in &self.0.headers {
+            headers.append(name, value.clone());
         }
         // The outermost layer adds the request's id and logs what stays inside.
         response.extensions_mut().insert(self);

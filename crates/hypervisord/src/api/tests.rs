@@ -1,5 +1,6 @@
 //! Every route, over a store in memory, a fake provider and a fake runner.
 
+mod access;
 mod harness;
 mod inventory;
 mod looking;

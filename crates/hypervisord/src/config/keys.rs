@@ -55,6 +55,9 @@ pub(super) static TOP: Section = Section {
         key("log_file"),
         with_default("daemon_addr", "127.0.0.1:8080"),
         with_default("allow_unauthenticated", "false"),
+        with_keys("auth", &AUTH),
+        with_keys("tls", &TLS),
+        with_keys("server", &SERVER),
         with_keys("connection_pool", &POOL),
         opaque("webhooks"),
         with_default("database_path", "./hypersdk.db"),
@@ -80,6 +83,29 @@ pub(super) static PROVIDER: Section = Section {
         with_default("connect_timeout", "10s"),
         with_default("call_timeout", "60s"),
         with_default("stream_idle_timeout", "60s"),
+    ],
+};
+
+/// The keys of `auth`.
+pub(super) static AUTH: Section = Section {
+    keys: &[
+        key("tokens_file"),
+        key("htpasswd_file"),
+        with_default("default_role", "viewer"),
+        with_default("session_lifetime", "8h"),
+    ],
+};
+
+/// The keys of `tls`.
+pub(super) static TLS: Section = Section { keys: &[key("cert"), key("key"), key("client_ca")] };
+
+/// The keys of `server`.
+pub(super) static SERVER: Section = Section {
+    keys: &[
+        key("allowed_hosts"),
+        with_default("max_connections", "2048"),
+        key("requests_per_minute"),
+        with_default("header_timeout", "10s"),
     ],
 };
 

@@ -46,6 +46,7 @@ pub(super) struct Text {
 pub(super) struct Values {
     pub(super) path: String,
     dict: Dict,
+    section: &'static keys::Section,
 }
 
 /// Collects mistakes while values are read.
@@ -67,11 +68,16 @@ impl<'a> Reader<'a> {
             .names()
             .filter_map(|key| Some((key.to_owned(), self.layers.figment.find_value(key).ok()?)))
             .collect();
-        Values { path: String::new(), dict }
+        Values { path: String::new(), dict, section: &keys::TOP }
     }
 
     /// The entries of a list, each with the keys of `section` and its defaults.
-    pub(super) fn entries(&mut self, values: &Values, key: &str, section: &keys::Section) -> Vec<Values> {
+    pub(super) fn entries(
+        &mut self,
+        values: &Values,
+        key: &str,
+        section: &'static keys::Section,
+    ) -> Vec<Values> {
         let path = keys::join(&values.path, key);
         let Some(value) = values.dict.get(key) else { return Vec::new() };
         let Some(items) = value.as_array() else {
@@ -87,12 +93,44 @@ impl<'a> Reader<'a> {
                     for (name, default) in section.defaults() {
                         dict.entry(name.to_owned()).or_insert_with(|| Value::from(default));
                     }
-                    entries.push(Values { path, dict });
+                    entries.push(Values { path, dict, section });
                 }
                 None => self.refuse(&path, item.tag(), "expected keys and values"),
             }
         }
         entries
+    }
+
+    /// The keys below `key`, which are those of `section`, with its defaults.
+    pub(super) fn below(&mut self, values: &Values, key: &str, section: &'static keys::Section) -> Values {
+        let path = keys::join(&values.path, key);
+        let mut dict = match values.dict.get(key).map(|value| (value.as_dict(), value.tag())) {
+            Some((Some(dict), _)) => dict.clone(),
+            Some((None, tag)) => {
+                self.refuse(&path, tag, "expected keys and values");
+                Dict::new()
+            }
+            None => Dict::new(),
+        };
+        for (name, default) in section.defaults() {
+            dict.entry(name.to_owned()).or_insert_with(|| Value::from(default));
+        }
+        Values { path, dict, section }
+    }
+
+    /// The texts of a list; one text is a list of one.
+    pub(super) fn texts(&mut self, values: &Values, key: &str) -> Vec<String> {
+        let Some(value) = values.dict.get(key) else { return Vec::new() };
+        if let Some(text) = value.as_str() {
+            return vec![text.to_owned()];
+        }
+        let texts: Option<Vec<String>> = value
+            .as_array()
+            .and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+        texts.unwrap_or_else(|| {
+            self.refuse(&keys::join(&values.path, key), value.tag(), "expected a list of texts");
+            Vec::new()
+        })
     }
 
     /// True if the key has a value in some layer.
@@ -155,8 +193,8 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
         self.optional(values, key, &parse).unwrap_or_else(|| {
-            let section = if values.path.is_empty() { &keys::TOP } else { &keys::PROVIDER };
-            let default = section.defaults().find(|(name, _)| *name == key).map(|(_, default)| default);
+            let default =
+                values.section.defaults().find(|(name, _)| *name == key).map(|(_, default)| default);
             default.and_then(|text| parse(text).ok()).expect("the table's defaults parse")
         })
     }

@@ -11,6 +11,11 @@ const MASK: &str = "********";
 struct Shown<'a> {
     daemon_addr: String,
     allow_unauthenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<ShownAuth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ShownTls>,
+    server: ShownServer<'a>,
     providers: Vec<ShownProvider<'a>>,
     timeout: String,
     download_workers: u32,
@@ -31,6 +36,34 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
+struct ShownAuth {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    htpasswd_file: Option<String>,
+    default_role: &'static str,
+    session_lifetime: String,
+}
+
+#[derive(Serialize)]
+struct ShownTls {
+    cert: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownServer<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    allowed_hosts: &'a [String],
+    max_connections: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<u32>,
+    header_timeout: String,
+}
+
+#[derive(Serialize)]
 struct ShownProvider<'a> {
     name: &'a str,
     r#type: &'a str,
@@ -47,6 +80,10 @@ struct ShownProvider<'a> {
     stream_idle_timeout: String,
 }
 
+fn text(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
 pub(super) fn yaml(config: &Config) -> String {
     let (database_path, database_url) = match &config.database {
         DatabaseLocation::Sqlite(path) => (Some(path.display().to_string()), None),
@@ -56,6 +93,23 @@ pub(super) fn yaml(config: &Config) -> String {
     let shown = Shown {
         daemon_addr: config.daemon_addr.to_string(),
         allow_unauthenticated: config.allow_unauthenticated,
+        auth: config.auth.as_ref().map(|auth| ShownAuth {
+            tokens_file: auth.tokens_file.as_deref().map(text),
+            htpasswd_file: auth.htpasswd_file.as_deref().map(text),
+            default_role: auth.default_role.as_str(),
+            session_lifetime: duration::display(auth.session_lifetime),
+        }),
+        tls: config.tls.as_ref().map(|tls| ShownTls {
+            cert: text(&tls.cert),
+            key: text(&tls.key),
+            client_ca: tls.client_ca.as_deref().map(text),
+        }),
+        server: ShownServer {
+            allowed_hosts: &config.server.allowed_hosts,
+            max_connections: config.server.max_connections,
+            requests_per_minute: config.server.requests_per_minute,
+            header_timeout: duration::display(config.server.header_timeout),
+        },
         providers: config
             .providers
             .iter()

@@ -1,6 +1,8 @@
 //! The real binary over its real interfaces, against the simulator.
 
+mod access;
 mod content;
+mod contract;
 mod durability;
 mod faults;
 mod imports;

@@ -1,6 +1,6 @@
 //! A router with everything behind it in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -8,13 +8,16 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hypersdk_core::testing::{FakeProvider, FakeRun, FakeRunner};
-use hypersdk_core::{JobManager, JobManagerConfig, JobStatus, MemoryStore, ProviderRegistry};
+use hypersdk_core::{
+    AuditEntry, AuditLog, JobManager, JobManagerConfig, JobStatus, MemoryStore, ProviderRegistry,
+};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::api::{ApiState, router};
+use crate::api::{Access, ApiState, router};
 use crate::export_root::ExportRoot;
+use crate::metrics::Metrics;
 use crate::readiness::{Readiness, Stage};
 use crate::submission::{OutputDir, Submission};
 
@@ -26,6 +29,28 @@ pub(super) struct Harness {
     pub(super) readiness: Readiness,
     pub(super) stopping: CancellationToken,
     pub(super) root: tempfile::TempDir,
+}
+
+/// The audit log and the kept answers, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    audit: Mutex<Vec<AuditEntry>>,
+}
+
+#[async_trait::async_trait]
+impl AuditLog for Kept {
+    async fn record(&self, entry: AuditEntry) -> hypersdk_core::Result<()> {
+        let mut audit = self.audit.lock().unwrap();
+        let seq = audit.len() as i64 + 1;
+        audit.push(AuditEntry { seq, ..entry });
+        Ok(())
+    }
+
+    async fn entries(&self, before: Option<i64>, limit: usize) -> hypersdk_core::Result<Vec<AuditEntry>> {
+        let audit = self.audit.lock().unwrap();
+        let older = audit.iter().rev().filter(|entry| before.is_none_or(|before| entry.seq < before));
+        Ok(older.take(limit).cloned().collect())
+    }
 }
 
 pub(super) struct Answer {
@@ -49,6 +74,16 @@ impl Harness {
     }
 
     pub(super) async fn with_plan(plan: impl IntoIterator<Item = FakeRun>) -> Self {
+        Self::build(plan, Access::open()).await
+    }
+
+    /// With something that lets people in.
+    pub(super) async fn guarded(access: Access) -> Self {
+        Self::build([], access).await
+    }
+
+    async fn build(plan: impl IntoIterator<Item = FakeRun>, access: Access) -> Self {
+        let kept = Arc::new(Kept::default());
         let provider = FakeProvider::new(|_, _| String::new());
         for path in ["/DC0/vm/prod/web01", "/DC0/vm/prod/web02", "/DC0/vm/test/db01"] {
             provider.add_vm(path, Vec::new());
@@ -81,6 +116,10 @@ impl Harness {
             export_root,
             readiness: readiness.clone(),
             started: Instant::now(),
+            access: Arc::new(access),
+            audit: kept,
+            metrics: Arc::new(Metrics::new()),
+            database: None,
             stopping: stopping.clone(),
         });
         Harness { router, manager, provider, runner, readiness, stopping, root }

@@ -1,0 +1,25 @@
+//! `GET /metrics`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::ApiState;
+use super::problem::Problem;
+use crate::metrics::Sources;
+
+/// OpenMetrics, which Prometheus asks for first.
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
+    let sources =
+        Sources { manager: state.manager.clone(), database: state.database.clone(), started: state.started };
+    let text = state.metrics.scrape(&sources).await?;
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text))
+}
