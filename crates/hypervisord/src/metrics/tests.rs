@@ -1,10 +1,12 @@
 //! What the ready-made rules and the dashboard ask for is there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use axum::http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::Metrics;
+use super::{Metrics, OperationLabel, StatusLabel};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -16,6 +18,11 @@ fn read(path: &str) -> String {
 fn known() -> BTreeSet<String> {
     let mut text = String::new();
     let metrics = Metrics::new();
+    // What has labels is told once it has values.
+    metrics.jobs.get_or_create(&StatusLabel { status: "pending" });
+    metrics.jobs_ended.get_or_create(&StatusLabel { status: "failed" });
+    metrics.store_latency.get_or_create(&OperationLabel { operation: "read" });
+    metrics.answered(&Method::GET, None, StatusCode::OK, Duration::ZERO);
     prometheus_client::encoding::text::encode(&mut text, &metrics.registry.lock().unwrap()).unwrap();
     let mut names = BTreeSet::new();
     for line in text.lines() {
