@@ -19,9 +19,9 @@ fn known() -> BTreeSet<String> {
     let mut text = String::new();
     let metrics = Metrics::new();
     // What has labels is told once it has values.
-    metrics.jobs.get_or_create(&StatusLabel { status: "pending" });
-    metrics.jobs_ended.get_or_create(&StatusLabel { status: "failed" });
-    metrics.store_latency.get_or_create(&OperationLabel { operation: "read" });
+    metrics.jobs.get_or_create(&StatusLabel { status: "pending" }).set(0);
+    metrics.jobs_ended.get_or_create(&StatusLabel { status: "failed" }).inc();
+    metrics.store_latency.get_or_create(&OperationLabel { operation: "read" }).observe(0.0);
     metrics.answered(&Method::GET, None, StatusCode::OK, Duration::ZERO);
     prometheus_client::encoding::text::encode(&mut text, &metrics.registry.lock().unwrap()).unwrap();
     let mut names = BTreeSet::new();
