@@ -6,6 +6,7 @@ use std::io::{self, IoSlice, Seek, Write};
 use bytes::Bytes;
 use hypersdk_ova::ova::{OvaError, OvaWriter};
 use hypersdk_ova::package::{ChunkedFile, DirectoryError};
+use hypersdk_ova::writeback::begin_writeback;
 
 /// A place that takes one file and can begin it anew.
 pub(crate) trait Output: Send + 'static {
@@ -31,6 +32,50 @@ impl Output for File {
 
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         write_all_vectored(self, pieces)
+    }
+}
+
+/// A file that stays, so that storage may begin with it at once; a spool does not.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    file: File,
+    /// How many bytes were written in order.
+    end: u64,
+}
+
+impl DiskFile {
+    /// An empty file.
+    pub(crate) fn new(file: File) -> Self {
+        DiskFile { file, end: 0 }
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        let start = self.end;
+        self.end += bytes as u64;
+        begin_writeback(&self.file, start..self.end);
+    }
+}
+
+impl Output for DiskFile {
+    fn restart(&mut self) -> io::Result<()> {
+        self.end = 0;
+        self.file.restart()
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.file.write_all(data)?;
+        self.advance(data.len());
+        Ok(())
+    }
+
+    fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        self.file.append(pieces)?;
+        self.advance(pieces.iter().map(Bytes::len).sum());
+        Ok(())
     }
 }
 

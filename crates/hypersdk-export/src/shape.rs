@@ -17,7 +17,7 @@ use hypersdk_ova::ova::OvaWriter;
 use hypersdk_ova::package::ChunkedFile;
 use hypersdk_ova::vmdk::{CompressionLevel, DiskSummary, GrainPool, VmdkError};
 
-use crate::output::Output;
+use crate::output::{DiskFile, Output};
 use as_is::AsIs;
 use converted::Converted;
 use recompressed::Recompressed;
@@ -114,9 +114,20 @@ impl Shapeable for File {
         kind: FileKind,
         manifest: DigestAlgorithm,
     ) -> Result<Box<dyn Shaper<Self>>> {
+        shape.in_order(self, kind, manifest)
+    }
+}
+
+impl Shapeable for DiskFile {
+    fn shaped(
+        self,
+        shape: Shape,
+        kind: FileKind,
+        manifest: DigestAlgorithm,
+    ) -> Result<Box<dyn Shaper<Self>>> {
         match shape {
             Shape::Converted(target, path, pool) if kind == FileKind::Disk => {
-                Ok(Box::new(Converted::new(self, target, path, manifest, pool)?))
+                Ok(Box::new(Converted::new(self.into_file(), target, path, manifest, pool)?))
             }
             other => other.in_order(self, kind, manifest),
         }

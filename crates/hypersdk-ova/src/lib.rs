@@ -12,3 +12,4 @@ pub mod tar;
 pub mod verify;
 pub mod vmdk;
 pub mod wrap;
+pub mod writeback;

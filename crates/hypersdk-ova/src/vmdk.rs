@@ -10,7 +10,9 @@
 //!
 //! [`StreamInspector`] checks either as it passes, without copying it. [`StreamWriter`] makes the
 //! first; [`Recompressor`] makes it from either, deflated anew on all cores. [`DiskReader`] and
-//! [`inflate_stream`] give back raw grains of both.
+//! [`inflate_stream`] give back raw grains of both. [`DiskReader`] also reads monolithicSparse disks,
+//! whose grains lie in place and are not deflated, and [`FlatReader`] flat ones, which are a text
+//! descriptor beside files of plain bytes.
 //!
 //! Reference: VMware, *Virtual Disk Format 5.0* (technical note). Marker type 4 (progress) is not
 //! in the note; it is defined in open-vmdk's `vmware_vmdk.h` and readers have to skip it.
@@ -18,6 +20,7 @@
 mod codec;
 mod descriptor;
 mod error;
+mod flat;
 mod grain;
 mod header;
 mod inspect;
@@ -32,6 +35,7 @@ mod writer;
 pub use codec::{CompressionLevel, GrainDecoder, GrainEncoder, is_zero};
 pub use descriptor::DiskDescriptor;
 pub use error::VmdkError;
+pub use flat::FlatReader;
 pub use grain::{Grain, GrainSink, NoSink};
 pub use header::Layout;
 pub use inspect::StreamInspector;

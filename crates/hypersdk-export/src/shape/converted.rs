@@ -9,6 +9,7 @@ use hypersdk_ova::digest::{Digest, DigestAlgorithm, hash_file};
 use hypersdk_ova::vmdk::GrainPool;
 
 use super::{Shaped, Shaper, disk_error};
+use crate::output::DiskFile;
 
 /// Turns a disk into another format. It is written out of order, so it is hashed when it is whole, from the
 /// page cache.
@@ -31,7 +32,7 @@ impl Converted {
     }
 }
 
-impl Shaper<File> for Converted {
+impl Shaper<DiskFile> for Converted {
     fn push(&mut self, batch: &[Bytes]) -> Result<()> {
         batch.iter().try_for_each(|piece| self.converter.push(piece)).map_err(convert_error)
     }
@@ -40,11 +41,11 @@ impl Shaper<File> for Converted {
         self.converter.progress().position_bytes
     }
 
-    fn finish(self: Box<Self>) -> (File, Result<Shaped>) {
+    fn finish(self: Box<Self>) -> (DiskFile, Result<Shaped>) {
         let Converted { converter, path, manifest } = *self;
         let (file, disk) = match converter.finish() {
             Ok(done) => done,
-            Err((error, file)) => return (file, Err(convert_error(error))),
+            Err((error, file)) => return (DiskFile::new(file), Err(convert_error(error))),
         };
         let shaped = file.metadata().map_err(|error| Error::io("write", error)).and_then(|metadata| {
             let sha256 = hash(&path, DigestAlgorithm::Sha256)?;
@@ -54,11 +55,11 @@ impl Shaper<File> for Converted {
             };
             Ok(Shaped { size_bytes: metadata.len(), sha256: Some(sha256), manifest, disk: Some(disk) })
         });
-        (file, shaped)
+        (DiskFile::new(file), shaped)
     }
 
-    fn abandon(self: Box<Self>) -> File {
-        self.converter.abort()
+    fn abandon(self: Box<Self>) -> DiskFile {
+        DiskFile::new(self.converter.abort())
     }
 }
 

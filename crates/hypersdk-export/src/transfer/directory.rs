@@ -11,6 +11,7 @@ use hypersdk_ova::package::{ChunkedFile, DirectoryError, finish_directory, finis
 use super::{Delivered, Transfer, Written, check_disk, manifest_algorithm};
 use crate::blocking::blocking;
 use crate::fetch::fetch;
+use crate::output::DiskFile;
 use crate::plan::PlannedFile;
 
 impl Transfer<'_> {
@@ -66,10 +67,13 @@ impl Transfer<'_> {
         let (shape, algorithm) = (self.shape_in(&path)?, manifest_algorithm(self.spec));
         let meter = self.meter.file(index);
         let (output, fetched) =
-            fetch(self.session, file, meter, output, shape, algorithm, self.context).await?;
+            fetch(self.session, file, meter, DiskFile::new(output), shape, algorithm, self.context).await?;
         check_disk(file, &fetched)?;
         blocking("sync", move || {
-            output.sync_all().map_err(|error| Error::io(format!("sync {}", path.display()), error))
+            output
+                .into_file()
+                .sync_all()
+                .map_err(|error| Error::io(format!("sync {}", path.display()), error))
         })
         .await?;
         Ok(Delivered::whole(file, fetched))

@@ -6,6 +6,7 @@ use super::DiskTarget;
 use super::batch::{Cluster, Prepared, cluster_bytes};
 use super::qcow2::Qcow2Layout;
 use crate::vmdk::DiskSummary;
+use crate::writeback::begin_writeback;
 
 /// Where in the image file each cluster goes.
 #[derive(Debug)]
@@ -60,10 +61,9 @@ impl Placed {
         for next in 1..=clusters.len() {
             if next == clusters.len() || end_of(next - 1) != self.offsets[next] {
                 let run: &[Cluster] = &clusters[first..next];
-                file.write_all_at(
-                    &data[run[0].data.start..run[run.len() - 1].data.end],
-                    self.offsets[first],
-                )?;
+                let (start, end) = (self.offsets[first], end_of(next - 1));
+                file.write_all_at(&data[run[0].data.start..run[run.len() - 1].data.end], start)?;
+                begin_writeback(file, start..end);
                 first = next;
             }
         }

@@ -9,6 +9,7 @@ use crate::package::{
 };
 use crate::sign::{SignError, Signer};
 use crate::tar::{BLOCK_BYTES, TarError, TarHeader, check_member_name, padding};
+use crate::writeback::begin_writeback;
 
 mod chunks;
 mod shift;
@@ -220,7 +221,7 @@ impl OvaWriter {
         self.put(&TarHeader::file(name, size, self.options.mtime)?.encode())?;
         self.flush()?;
         shift::append_file(source, &self.file, self.flushed, size)?;
-        self.flushed += size;
+        self.advance(size);
         self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
         self.members.push(PackagedFile { name: name.to_owned(), size, digest });
         Ok(size)
@@ -322,7 +323,7 @@ impl OvaWriter {
             if self.batch.is_empty() && data.len() >= room {
                 let whole = room + (data.len() - room) / BATCH_BYTES * BATCH_BYTES;
                 self.file.write_all_at(&data[..whole], self.flushed)?;
-                self.flushed += whole as u64;
+                self.advance(whole as u64);
                 data = &data[whole..];
                 continue;
             }
@@ -338,9 +339,15 @@ impl OvaWriter {
 
     fn flush(&mut self) -> Result<(), OvaError> {
         self.file.write_all_at(&self.batch, self.flushed)?;
-        self.flushed += self.batch.len() as u64;
+        self.advance(self.batch.len() as u64);
         self.batch.clear();
         Ok(())
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        let start = self.flushed;
+        self.flushed += bytes;
+        begin_writeback(&self.file, start..self.flushed);
     }
 
     /// The header may lie partly in the batch, if the batch began in its middle.

@@ -54,7 +54,17 @@ impl SparseHeader {
         }
     }
 
+    /// The header of a stream.
     pub(super) fn parse(raw: &[u8; 512]) -> Result<Self, VmdkError> {
+        let header = Self::parse_any(raw)?;
+        if !header.is_compressed() {
+            return Err(VmdkError::NotStreamOptimized(header.flags));
+        }
+        Ok(header)
+    }
+
+    /// The header of a stream, or of a monolithicSparse disk: grains as they are, between no markers.
+    pub(super) fn parse_any(raw: &[u8; 512]) -> Result<Self, VmdkError> {
         if raw[..4] != MAGIC {
             return Err(VmdkError::NotVmdk);
         }
@@ -72,7 +82,8 @@ impl SparseHeader {
         if !(1..=3).contains(&header.version) {
             return Err(VmdkError::Version(header.version));
         }
-        if header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS {
+        // Markers without compression, or the reverse, are neither.
+        if ![0, FLAG_COMPRESSED | FLAG_MARKERS].contains(&(header.flags & (FLAG_COMPRESSED | FLAG_MARKERS))) {
             return Err(VmdkError::NotStreamOptimized(header.flags));
         }
         if header.flags & FLAG_NEWLINE_TEST != 0 && raw[73..77] != NEWLINE_TEST {
@@ -82,7 +93,7 @@ impl SparseHeader {
                 "line ends were converted in transit",
             ));
         }
-        if u16::from_le_bytes([raw[77], raw[78]]) != DEFLATE {
+        if header.is_compressed() && u16::from_le_bytes([raw[77], raw[78]]) != DEFLATE {
             let value = u64::from(u16::from_le_bytes([raw[77], raw[78]]));
             return Err(refuse("compressAlgorithm", value, "only 1, deflate, is defined"));
         }
@@ -144,6 +155,11 @@ impl SparseHeader {
         raw[73..77].copy_from_slice(&NEWLINE_TEST);
         raw[77..79].copy_from_slice(&DEFLATE.to_le_bytes());
         raw
+    }
+
+    /// Grains are deflated, each behind a marker.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.flags & FLAG_COMPRESSED != 0
     }
 
     pub(super) fn layout(&self) -> Layout {

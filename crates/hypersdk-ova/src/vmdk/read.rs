@@ -32,7 +32,7 @@ pub fn inflate_stream<R: Read>(
     }
 }
 
-/// Reads any place of a streamOptimized disk through its grain tables.
+/// Reads any place of a streamOptimized or monolithicSparse disk through its grain tables.
 ///
 /// Memory: the grain directory, one table and one grain.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<R: Read + Seek> DiskReader<R> {
     /// # Errors
     /// Those of the header; `Truncated` if footer or end-of-stream marker are missing.
     pub fn open(mut file: R) -> Result<Self, VmdkError> {
-        let mut header = SparseHeader::parse(&read_sector(&mut file, 0)?)?;
+        let mut header = SparseHeader::parse_any(&read_sector(&mut file, 0)?)?;
         if header.layout() == Layout::DirectoryAtEnd {
             header = read_footer(&mut file, &header)?;
         }
@@ -87,8 +87,13 @@ impl<R: Read + Seek> DiskReader<R> {
             return Ok(None);
         }
         let offset = sector * SECTOR_BYTES;
-        let mut raw = [0; GRAIN_HEADER_BYTES];
         self.file.seek(SeekFrom::Start(offset))?;
+        if !self.header.is_compressed() {
+            self.packed.resize(self.header.grain_len(index) as usize, 0);
+            self.file.read_exact(&mut self.packed)?;
+            return Ok(Some(&self.packed));
+        }
+        let mut raw = [0; GRAIN_HEADER_BYTES];
         self.file.read_exact(&mut raw)?;
         let found = Marker::parse(&raw);
         let size = u64::from(found.size);

@@ -3,8 +3,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use hypersdk_ova::vmdk::{
-    DiskOptions, DiskReader, DiskSummary, GRAIN_BYTES, Grain, Layout, SECTOR_BYTES, StreamInspector,
-    StreamWriter, VmdkError, inflate_stream,
+    DiskOptions, DiskReader, DiskSummary, FlatReader, GRAIN_BYTES, Grain, Layout, SECTOR_BYTES,
+    StreamInspector, StreamWriter, VmdkError, inflate_stream,
 };
 use proptest::prelude::*;
 
@@ -298,5 +298,80 @@ proptest! {
                 let _ = reader.read_grain(index);
             }
         }
+    }
+}
+
+/// The same disk as `qemu-img` writes it in another subformat, below `folder`.
+fn by_qemu_as(subformat: &str, content: &Content, folder: &Path) -> std::path::PathBuf {
+    let (raw, vmdk) = (folder.join("source.raw"), folder.join("disk.vmdk"));
+    fs::write(&raw, content.raw()).unwrap();
+    let option = format!("subformat={subformat}");
+    let paths = [raw.to_str().unwrap(), vmdk.to_str().unwrap()];
+    tool::run("qemu-img", &[&["convert", "-f", "raw", "-O", "vmdk", "-o", &option][..], &paths].concat());
+    vmdk
+}
+
+#[test]
+fn a_monolithic_sparse_disk_by_qemu_img_reads_back_but_is_no_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = Content::mixed(1100);
+    let disk = fs::read(by_qemu_as("monolithicSparse", &content, folder.path())).unwrap();
+    assert!(read_all(&disk) == content.raw());
+    assert!(matches!(inspect(&disk), Err(VmdkError::NotStreamOptimized(_))));
+    let mut reader = DiskReader::open(Cursor::new(&disk)).unwrap();
+    assert!(reader.read_grain(1).unwrap().is_none(), "a hole");
+    let mut cut = DiskReader::open(Cursor::new(&disk[..disk.len() / 2])).unwrap();
+    let mut raw = vec![0; content.capacity];
+    assert!(matches!(cut.read_at(0, &mut raw), Err(VmdkError::Io(_))));
+}
+
+#[test]
+fn a_flat_disk_by_qemu_img_reads_back_from_any_place() {
+    let content = Content::mixed(300);
+    for subformat in ["monolithicFlat", "twoGbMaxExtentFlat"] {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = FlatReader::open(&by_qemu_as(subformat, &content, folder.path())).unwrap();
+        assert_eq!(reader.capacity_bytes(), content.capacity as u64);
+        let expected = content.raw();
+        for (offset, length) in [(0, expected.len()), (65_000, 70_000), (expected.len() - 1, 1)] {
+            let mut raw = vec![0xee; length];
+            reader.read_at(offset as u64, &mut raw).unwrap();
+            assert!(raw == expected[offset..offset + length], "{subformat} at {offset}");
+        }
+        assert!(reader.read_at(expected.len() as u64, &mut [0]).is_err());
+    }
+}
+
+#[test]
+fn the_extents_of_a_flat_disk_follow_each_other_and_stay_beside_their_descriptor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("a"), [vec![9; 512], vec![1; 1024]].concat()).unwrap();
+    fs::write(path("b"), vec![2; 512]).unwrap();
+    std::os::unix::fs::symlink(path("b"), path("link")).unwrap();
+    let open = |kind: &str, extents: &str| {
+        let text =
+            format!("# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"{kind}\"\n{extents}\n");
+        fs::write(path("disk.vmdk"), text).unwrap();
+        FlatReader::open(&path("disk.vmdk"))
+    };
+    let three = "RW 2 FLAT \"a\" 1\nRDONLY 3 ZERO\nRW 1 VMFS \"b\"";
+    let reader = open("vmfs", three).unwrap();
+    let mut raw = vec![0xee; 6 * 512];
+    reader.read_at(0, &mut raw).unwrap();
+    assert!(raw == [vec![1; 1024], vec![0; 1536], vec![2; 512]].concat());
+    for (kind, extents, reason) in [
+        ("monolithicFlat", "RW 1 FLAT \"../a\" 0", "../a"),
+        ("monolithicFlat", "RW 1 FLAT \"/etc/passwd\" 0", "/etc/passwd"),
+        ("monolithicFlat", "RW 1 FLAT \"link\" 0", "a link"),
+        ("monolithicFlat", "RW 9 FLAT \"a\" 0", "the rest of a"),
+        ("monolithicFlat", "RW 1 FLAT \"a\" 36028797018963968", "no offset"),
+        ("monolithicFlat", "RW 0 FLAT \"a\" 0", "no size"),
+        ("monolithicFlat", "RW 1 SPARSE \"a\"", "neither flat"),
+        ("monolithicFlat", "", "no extent"),
+        ("streamOptimized", three, "createType"),
+    ] {
+        let error = open(kind, extents).unwrap_err().to_string();
+        assert!(error.contains(reason), "{extents}: {error}");
     }
 }
