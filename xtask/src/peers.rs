@@ -30,8 +30,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/github.com/vmware/govmomi", "golang-github-vmware-govmomi-dev")];
 
-/// From PyPI: VMware's own client.
-const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0"];
+/// From PyPI: VMware's own client, and what checks the API against its document.
+const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0", "schemathesis==4.32.5"];
 
 /// What tests are told by environment.
 #[derive(Debug)]

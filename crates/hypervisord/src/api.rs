@@ -13,8 +13,10 @@ mod legacy;
 mod login;
 mod metrics;
 mod model;
+mod openapi;
 mod packages;
 mod problem;
+mod replay;
 mod request;
 mod stats;
 mod submit;
@@ -31,12 +33,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use hypersdk_core::{AuditLog, JobManager, ProviderRegistry};
+use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
@@ -59,6 +63,7 @@ pub(crate) struct ApiState {
     pub(crate) started: Instant,
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Arc<dyn AuditLog>,
+    pub(crate) replays: Arc<dyn ReplayStore>,
     pub(crate) metrics: Arc<Metrics>,
     /// The SQLite file, if that is what the store is.
     pub(crate) database: Option<PathBuf>,
@@ -72,21 +77,25 @@ impl fmt::Debug for ApiState {
     }
 }
 
-/// Every route there is.
-fn routes() -> Router<ApiState> {
-    Router::new()
-        .merge(audit::routes())
-        .merge(login::routes())
-        .merge(metrics::routes())
+/// The routes that describe themselves.
+fn described() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .merge(health::routes())
         .merge(stats::routes())
         .merge(capability::routes())
+        .merge(metrics::routes())
         .merge(submit::routes())
         .merge(jobs::routes())
         .merge(events::routes())
         .merge(legacy::routes())
         .merge(packages::routes())
-        .merge(vms::routes())
+        .merge(login::routes())
+        .merge(audit::routes())
+}
+
+/// Every route there is.
+fn routes() -> Router<ApiState> {
+    Router::new().merge(openapi::with_document(described())).merge(vms::routes())
 }
 
 /// Everything the daemon answers.

@@ -109,6 +109,7 @@ impl App {
             started: Instant::now(),
             access,
             audit: database.audit(),
+            replays: database.replays(),
             metrics: Arc::clone(&metrics),
             database: match &config.database {
                 DatabaseLocation::Sqlite(path) => Some(path.clone()),

@@ -135,6 +135,12 @@ impl Auth {
         })
     }
 
+    /// What can be proved with: `token`, `password`.
+    pub(crate) fn ways(&self) -> Vec<&'static str> {
+        let ways = [("token", self.tokens.is_some()), ("password", self.users.is_some())];
+        ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way).collect()
+    }
+
     /// Whether there are users with passwords.
     pub(crate) fn has_users(&self) -> bool {
         self.users.is_some()

@@ -21,9 +21,7 @@ use super::{ApiState, audit};
 use crate::auth::{Auth, Entry, Identity, Refusal, Role, Throttle};
 use crate::server::Peer;
 
-pub(super) use table::Least;
-#[cfg(test)]
-pub(super) use table::TABLE;
+pub(super) use table::{Least, TABLE};
 
 /// Who is let in, and how often.
 #[derive(Debug)]

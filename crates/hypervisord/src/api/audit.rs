@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::get;
-use axum::{Json, Router};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use hypersdk_core::AuditEntry;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::envelope::RequestId;
@@ -25,8 +26,8 @@ const PAGE_MAX: usize = 1000;
 /// The longest path that is kept.
 const TARGET_MAX: usize = 500;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/audit", get(list))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 /// A request, as long as its answer is not known.
@@ -63,17 +64,58 @@ pub(super) async fn record(state: &ApiState, asked: Asked, status: StatusCode) {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListParams {
+    /// The `next` of the page before
     before: Option<i64>,
+    /// Entries of the page; 100 if not given
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
+#[derive(Serialize, ToSchema)]
+struct AuditPage {
+    entries: Vec<AuditView>,
+    /// The `before` of the next page; `null` on the last
+    next: Option<i64>,
+    timestamp: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AuditView {
+    seq: i64,
+    time: DateTime<Utc>,
+    /// `token:NAME`, `user:NAME`, `anonymous`; `nobody` for a failed login
+    actor: String,
+    role: String,
+    /// Method and route
+    action: String,
+    /// The path
+    target: String,
+    /// The status of the answer
+    status: u16,
+    /// The address
+    client: String,
+    request_id: String,
+}
+
+impl From<AuditEntry> for AuditView {
+    fn from(entry: AuditEntry) -> Self {
+        let AuditEntry { seq, time, actor, role, action, target, status, client, request_id } = entry;
+        AuditView { seq, time, actor, role, action, target, status, client, request_id }
+    }
+}
+
+/// Who did what, newest first
+#[utoipa::path(get, path = "/audit", tag = "access", params(ListParams), responses(
+    (status = 200, body = AuditPage, description = "A page"),
+))]
 async fn list(
     State(state): State<ApiState>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     let limit = params.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         let message = format!("expected 1 to {PAGE_MAX}");
@@ -81,5 +123,6 @@ async fn list(
     }
     let entries = state.audit.entries(params.before, limit).await?;
     let next = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq);
-    Ok(Json(json!({ "entries": entries, "next": next, "timestamp": Utc::now() })))
+    let entries = entries.into_iter().map(AuditView::from).collect();
+    Ok(Json(AuditPage { entries, next, timestamp: Utc::now() }))
 }

@@ -1,17 +1,25 @@
 //! What this very build and configuration can do.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/capabilities", get(capabilities))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(capabilities))
 }
 
+/// What this build and configuration can do
+///
+/// `providers` and `provider_types`; the words that `format`, `archive_compression`, `manifest_digest`, `verify` and
+/// `options.power` of a job may have; `destinations`; and which ways into the API there are.
+#[utoipa::path(get, path = "/capabilities", tag = "daemon", responses(
+    (status = 200, body = Object, description = "Lists of words, by what they are about"),
+))]
 async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
     let providers: Vec<Value> = state
         .providers
@@ -42,6 +50,7 @@ async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
         "manifest_digests": words(&MANIFEST_DIGESTS),
         "verify": words(&VERIFY_MODES),
         "power": words(&POWER_POLICIES),
+        "authentication": state.access.auth.as_ref().map(crate::auth::Auth::ways).unwrap_or_default(),
     }))
 }
 

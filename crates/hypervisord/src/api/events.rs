@@ -9,17 +9,18 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
-use axum::routing::get;
 use futures::stream::{self, Stream};
 use hypersdk_core::{Event, EventKind, JobId, Outcome, Progress, Seq};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::{JobPath, Params};
@@ -33,16 +34,24 @@ const SAMPLE: Duration = Duration::from_millis(500);
 /// How often a silent stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/jobs/{id}/events", get(events)).route("/events", get(all_events))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(events)).routes(routes!(all_events))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct EventParams {
+    /// As the header `Last-Event-ID`, which goes before it
     last_event_id: Option<String>,
 }
 
+/// A job's events as they happen
+///
+/// Server-sent events. Those of the log have an `id`; one that is sent back as `Last-Event-ID` goes on behind it.
+#[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs", params(("id" = String, Path, description = "The job"), EventParams), responses(
+    (status = 200, body = String, content_type = "text/event-stream", description = "Until the job has ended"),
+))]
 async fn events(
     State(state): State<ApiState>,
     JobPath(id): JobPath,
@@ -54,7 +63,12 @@ async fn events(
     Ok(answer(Cursor::new(state, Some(id), after, job.status.is_final())))
 }
 
-/// From now on, unless the client says what it has seen.
+/// All events as they happen
+///
+/// Server-sent events, from now on, or behind `Last-Event-ID`.
+#[utoipa::path(get, path = "/events", tag = "jobs", params(EventParams), responses(
+    (status = 200, body = String, content_type = "text/event-stream", description = "Without end"),
+))]
 async fn all_events(
     State(state): State<ApiState>,
     Params(params): Params<EventParams>,

@@ -1,13 +1,15 @@
 //! Looking at jobs and stopping them.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use hypersdk_core::{CancelOutcome, ErrorKind, Job, JobId, JobQuery, JobStatus};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::{Document, JobPath, Params};
@@ -20,13 +22,13 @@ const PAGE: usize = 100;
 /// Jobs of a page at most.
 const PAGE_MAX: i64 = 1000;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/jobs", get(list))
-        .route("/jobs/{id}", get(show))
-        .route("/jobs/{id}/logs", get(logs))
-        .route("/jobs/query", post(query))
-        .route("/jobs/cancel", post(cancel))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(logs))
+        .routes(routes!(query))
+        .routes(routes!(cancel))
 }
 
 pub(super) fn no_such_job(id: &str) -> Problem {
@@ -38,18 +40,37 @@ pub(super) async fn find(state: &ApiState, id: &JobId) -> Result<Job, Problem> {
     state.manager.get(id).await?.ok_or_else(|| no_such_job(id.as_str()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListParams {
+    /// One or several of `pending`, `running`, `completed`, `failed`, `cancelled`, with commas
     status: Option<String>,
+    /// Jobs of the page; 100 if not given
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
+    /// The `next` of the page before
     before: Option<String>,
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobPage {
+    /// How many match, on all pages
+    total: u64,
+    jobs: Vec<JobView>,
+    /// The `before` of the next page; `null` on the last
+    next: Option<String>,
+    timestamp: DateTime<Utc>,
+}
+
+/// The jobs, newest first
+#[utoipa::path(get, path = "/jobs", tag = "jobs", params(ListParams), responses(
+    (status = 200, body = JobPage, description = "A page"),
+))]
 async fn list(
     State(state): State<ApiState>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<JobPage>, Problem> {
     let mut errors = Vec::new();
     let mut query = JobQuery { limit: PAGE, ..JobQuery::default() };
     for word in params.status.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()) {
@@ -73,7 +94,23 @@ async fn list(
     page(&state, query).await
 }
 
-async fn query(State(state): State<ApiState>, Document(body): Document) -> Result<Json<Value>, Problem> {
+/// Every field is optional.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `query` takes from its fields")]
+struct QueryBody {
+    job_ids: Option<Vec<String>>,
+    /// As in `GET /jobs`, a list
+    status: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+    before: Option<String>,
+}
+
+/// The jobs that a body describes, newest first
+#[utoipa::path(post, path = "/jobs/query", tag = "jobs", request_body = QueryBody, responses(
+    (status = 200, body = JobPage, description = "A page"),
+))]
+async fn query(State(state): State<ApiState>, Document(body): Document) -> Result<Json<JobPage>, Problem> {
     let mut fields = Fields::open("", body).map_err(|error| Problem::malformed(error.message))?;
     let ids = ids(&mut fields);
     let mut query = JobQuery { ids, limit: PAGE, ..JobQuery::default() };
@@ -96,7 +133,7 @@ async fn query(State(state): State<ApiState>, Document(body): Document) -> Resul
     page(&state, query).await
 }
 
-async fn page(state: &ApiState, query: JobQuery) -> Result<Json<Value>, Problem> {
+async fn page(state: &ApiState, query: JobQuery) -> Result<Json<JobPage>, Problem> {
     let page = state.manager.list(&query).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Problem::invalid(vec![FieldError::new("before", "there is no such job")]),
         _ => Problem::from(error),
@@ -117,35 +154,86 @@ async fn page(state: &ApiState, query: JobQuery) -> Result<Json<Value>, Problem>
         (false, _) => None,
     };
     let jobs: Vec<JobView> = page.jobs.into_iter().map(JobView::from).collect();
-    Ok(Json(json!({
-        "total": total.unwrap_or(jobs.len() as u64),
-        "jobs": jobs,
-        "next": page.next,
-        "timestamp": Utc::now(),
-    })))
+    Ok(Json(JobPage {
+        total: total.unwrap_or(jobs.len() as u64),
+        jobs,
+        next: page.next.map(|id| id.to_string()),
+        timestamp: Utc::now(),
+    }))
 }
 
+/// A job
+#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job")), responses(
+    (status = 200, body = JobView, description = "The job"),
+))]
 async fn show(State(state): State<ApiState>, JobPath(id): JobPath) -> Result<Json<JobView>, Problem> {
     Ok(Json(JobView::from(find(&state, &id).await?)))
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct LogsView {
+    job_id: String,
+    total: usize,
+    logs: Vec<LineView>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LineView {
+    timestamp: DateTime<Utc>,
+    /// `info`, `warning`, `error`
+    #[schema(value_type = String)]
+    level: hypersdk_core::LogLevel,
+    message: String,
+}
+
+/// A job's log
+#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path, description = "The job")), responses(
+    (status = 200, body = LogsView, description = "Its lines, oldest first"),
+))]
 pub(super) async fn logs(
     State(state): State<ApiState>,
     JobPath(id): JobPath,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<LogsView>, Problem> {
     find(&state, &id).await?;
-    let lines: Vec<Value> = state
+    let logs: Vec<LineView> = state
         .manager
         .store()
         .log(&id)
         .await?
         .into_iter()
-        .map(|line| json!({ "timestamp": line.time, "level": line.level, "message": line.message }))
+        .map(|line| LineView { timestamp: line.time, level: line.level, message: line.message })
         .collect();
-    Ok(Json(json!({ "job_id": id, "total": lines.len(), "logs": lines })))
+    Ok(Json(LogsView { job_id: id.to_string(), total: logs.len(), logs }))
 }
 
-async fn cancel(State(state): State<ApiState>, Document(body): Document) -> Result<Json<Value>, Problem> {
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `cancel` takes from its fields")]
+struct CancelBody {
+    job_ids: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct CancelAnswer {
+    /// Whether all of them were cancelled
+    success: bool,
+    cancelled: Vec<String>,
+    /// Those that were running, and take a moment to stop
+    stopping: Vec<String>,
+    failed: Vec<String>,
+    /// Why, by job
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    errors: Map<String, Value>,
+    timestamp: DateTime<Utc>,
+}
+
+/// Cancel jobs
+#[utoipa::path(post, path = "/jobs/cancel", tag = "jobs", request_body = CancelBody, responses(
+    (status = 200, body = CancelAnswer, description = "At least one was cancelled"),
+))]
+async fn cancel(
+    State(state): State<ApiState>,
+    Document(body): Document,
+) -> Result<Json<CancelAnswer>, Problem> {
     let mut fields = Fields::open("", body).map_err(|error| Problem::malformed(error.message))?;
     let ids = ids(&mut fields);
     if ids.is_empty() {
@@ -182,14 +270,15 @@ async fn cancel(State(state): State<ApiState>, Document(body): Document) -> Resu
     if cancelled.is_empty() {
         return Err(nothing_cancelled(&kinds, &failed));
     }
-    Ok(Json(json!({
-        "success": failed.is_empty(),
-        "cancelled": cancelled,
-        "stopping": stopping,
-        "failed": failed.keys().collect::<Vec<_>>(),
-        "errors": failed,
-        "timestamp": Utc::now(),
-    })))
+    let texts = |ids: Vec<JobId>| ids.iter().map(ToString::to_string).collect();
+    Ok(Json(CancelAnswer {
+        success: failed.is_empty(),
+        cancelled: texts(cancelled),
+        stopping: texts(stopping),
+        failed: failed.keys().cloned().collect(),
+        errors: failed,
+        timestamp: Utc::now(),
+    }))
 }
 
 fn nothing_cancelled(kinds: &[ErrorKind], failed: &Map<String, Value>) -> Problem {

@@ -3,26 +3,30 @@
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Form, Json, Router};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{Extension, Form, Json};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::extract::Document;
 use super::fields::Fields;
+use super::openapi::words;
 use super::problem::Problem;
 use super::{ApiState, access, audit};
-use crate::auth::{Auth, COOKIE, Entry, Identity, Refusal, Session};
+use crate::auth::{Auth, COOKIE, Entry, Identity, Refusal, Role, Session};
 use crate::server::Peer;
 
 /// Where a form leads to.
 const HOME: &str = "/web/dashboard/";
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/login", post(login)).route("/logout", post(logout)).route("/session", get(session))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(login)).routes(routes!(logout)).routes(routes!(session))
 }
 
-#[derive(Default, Deserialize)]
+/// Either `token`, or `username` and `password`.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Credentials {
     token: Option<String>,
@@ -30,6 +34,27 @@ struct Credentials {
     password: Option<String>,
 }
 
+#[derive(Serialize, ToSchema)]
+struct SessionView {
+    name: String,
+    #[schema(schema_with = words::role)]
+    role: Role,
+    /// For `X-CSRF-Token`; `null` where there is no session by cookie
+    csrf_token: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+    /// Whether `auth` is configured
+    login_required: bool,
+}
+
+/// Begin a session by cookie
+///
+/// From a form it leads to the dashboard.
+#[utoipa::path(post, path = "/login", tag = "access", request_body(content(
+    (Credentials = "application/json"), (Credentials = "application/x-www-form-urlencoded"),
+)), responses(
+    (status = 200, body = SessionView, description = "Who one is now; with the cookie"),
+    (status = 303, description = "To the dashboard; with the cookie"),
+))]
 async fn login(State(state): State<ApiState>, request: Request) -> Result<Response, Problem> {
     let Some(auth) = &state.access.auth else {
         return Err(Problem::new(StatusCode::CONFLICT, "nobody has to log in here: auth is not configured"));
@@ -88,7 +113,8 @@ async fn read(request: Request) -> Result<(Credentials, bool), Problem> {
     if errors.is_empty() { Ok((credentials, false)) } else { Err(Problem::invalid(errors)) }
 }
 
-/// Ends the session of the cookie, if there is one.
+/// End the session of the cookie, if there is one
+#[utoipa::path(post, path = "/logout", tag = "access", responses((status = 204, description = "There is none now")))]
 async fn logout(
     State(state): State<ApiState>,
     headers: HeaderMap,
@@ -104,23 +130,25 @@ async fn logout(
     response
 }
 
+/// Who one is
+#[utoipa::path(get, path = "/session", tag = "access", responses((status = 200, body = SessionView, description = "That")))]
 async fn session(
     State(state): State<ApiState>,
     headers: HeaderMap,
     Extension(identity): Extension<Identity>,
-) -> Json<Value> {
+) -> Json<SessionView> {
     if let Some(auth) = &state.access.auth
         && let Some(session) = of_cookie(auth, &headers).await
     {
         return Json(shown(&session));
     }
-    Json(json!({
-        "name": identity.name,
-        "role": identity.role,
-        "csrf_token": null,
-        "expires_at": null,
-        "login_required": state.access.auth.is_some(),
-    }))
+    Json(SessionView {
+        name: identity.name,
+        role: identity.role,
+        csrf_token: None,
+        expires_at: None,
+        login_required: state.access.auth.is_some(),
+    })
 }
 
 async fn of_cookie(auth: &Auth, headers: &HeaderMap) -> Option<Session> {
@@ -134,14 +162,14 @@ async fn of_cookie(auth: &Auth, headers: &HeaderMap) -> Option<Session> {
     }
 }
 
-fn shown(session: &Session) -> Value {
-    json!({
-        "name": session.identity.name,
-        "role": session.identity.role,
-        "csrf_token": session.csrf,
-        "expires_at": session.expires_at,
-        "login_required": true,
-    })
+fn shown(session: &Session) -> SessionView {
+    SessionView {
+        name: session.identity.name.clone(),
+        role: session.identity.role,
+        csrf_token: Some(session.csrf.clone()),
+        expires_at: Some(session.expires_at),
+        login_required: true,
+    }
 }
 
 fn set_cookie(response: &mut Response, secret: &str, seconds: u64, is_tls: bool) {

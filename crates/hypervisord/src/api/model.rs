@@ -9,10 +9,14 @@ use hypersdk_core::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
+use super::openapi::words;
+
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct JobView {
     definition: DefinitionView,
+    #[schema(schema_with = words::job_status)]
     status: JobStatus,
     progress: ProgressView,
     result: Option<ResultView>,
@@ -44,7 +48,7 @@ fn error_text(failure: &Failure) -> String {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DefinitionView {
     id: String,
     name: Option<String>,
@@ -52,15 +56,20 @@ struct DefinitionView {
     output_dir: String,
     provider: Option<String>,
     package_name: Option<String>,
+    #[schema(schema_with = words::format)]
     format: &'static str,
     compress: bool,
     compression_level: u8,
     cleanup_ovf: bool,
+    #[schema(schema_with = words::manifest_digest)]
     manifest_digest: &'static str,
     portable: bool,
     sign: Option<SigningView>,
+    #[schema(schema_with = words::archive_compression)]
     archive_compression: Option<&'static str>,
+    #[schema(value_type = Option<u64>)]
     chunk_size: Option<NonZeroU64>,
+    #[schema(schema_with = words::verify_mode)]
     verify: &'static str,
     keep_partial: bool,
     overwrite: bool,
@@ -106,14 +115,15 @@ impl From<Job> for DefinitionView {
 }
 
 /// Where the signing key is; the key itself is never read by the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SigningView {
     key: String,
     certificate: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct OptionsView {
+    #[schema(schema_with = words::power_policy)]
     power: &'static str,
     quiesce: bool,
 }
@@ -153,8 +163,9 @@ fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static 
     words.iter().find(|(_, known)| *known == value).map_or("unknown", |(word, _)| word)
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProgressView {
+    #[schema(schema_with = words::phase)]
     phase: Phase,
     current_file: Option<String>,
     files_downloaded: u32,
@@ -169,7 +180,7 @@ pub(super) struct ProgressView {
     files: Vec<FileProgressView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileProgressView {
     name: String,
     bytes_downloaded: u64,
@@ -206,7 +217,7 @@ fn percent(fraction: f64) -> f64 {
     (fraction * 10_000.0).round() / 100.0
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ResultView {
     vm_name: String,
     output_dir: String,
@@ -219,7 +230,7 @@ pub(super) struct ResultView {
     warnings: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileView {
     name: String,
     size: u64,
@@ -233,7 +244,7 @@ struct FileView {
     chunks: Vec<ChunkView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ChunkView {
     name: String,
     size: u64,

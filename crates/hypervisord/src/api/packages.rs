@@ -2,26 +2,54 @@
 
 use std::path::PathBuf;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
 use hypersdk_core::{Error, ErrorKind};
 use hypersdk_ova::verify::{Level, VerifyError, verify};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::Document;
 use super::fields::Fields;
+use super::openapi::words;
 use super::problem::{FieldError, Problem, explain_safely};
 
 const LEVELS: [(&str, Level); 3] =
     [("headers", Level::Headers), ("structure", Level::Structure), ("full", Level::Full)];
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/packages/verify", post(verify_package))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(verify_package))
 }
 
-/// Verifies a package below the export root: 200 with a report, whole or faulty.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `verify_package` takes from its fields")]
+struct VerifyBody {
+    /// The absolute path of an OVA, an OVF directory or a descriptor, below the export root if there is one
+    path: String,
+    #[schema(required = false, schema_with = words::verify_level)]
+    level: String,
+}
+
+/// What the report says at least.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a report")]
+struct VerifyAnswer {
+    /// Whether nothing is wrong
+    ok: bool,
+    package: String,
+    format: String,
+    files: Vec<serde_json::Map<String, Value>>,
+    faults: Vec<serde_json::Map<String, Value>>,
+    warnings: Vec<serde_json::Map<String, Value>>,
+}
+
+/// Verify a package
+#[utoipa::path(post, path = "/packages/verify", tag = "packages", request_body = VerifyBody, responses(
+    (status = 200, body = VerifyAnswer, description = "A report, whether the package is whole or faulty"),
+))]
 async fn verify_package(
     State(state): State<ApiState>,
     Document(body): Document,

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A field of the request and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct FieldError {
     /// The field's path, e.g. `jobs[1].output_dir`.
     pub(crate) field: String,
@@ -22,6 +22,21 @@ impl FieldError {
     pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         FieldError { field: field.into(), message: message.into() }
     }
+}
+
+/// How a problem looks, RFC 9457.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what Details writes")]
+pub(super) struct ProblemView {
+    r#type: String,
+    title: String,
+    status: u16,
+    /// For people: what went wrong and what to do about it.
+    detail: String,
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    #[schema(required = false, nullable = false)]
+    request_id: Option<String>,
 }
 
 /// An answer that says what went wrong.

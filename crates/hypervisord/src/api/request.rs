@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use hypersdk_core::{
     ExportOptions, JobId, JobSpec, ManifestDigest, PackageFormat, ProviderName, Signing, VmId, VmSelector,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::fields::Fields;
 use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
+use super::openapi::words;
 use super::problem::{FieldError, Problem};
 use crate::submission::JobRequest;
 
@@ -18,6 +20,84 @@ const IGNORED: [&str; 5] = ["export_method", "method", "thin", "datacenter", "cr
 
 /// The least and the most bytes a chunk may have: 1 MiB, and 1 PiB.
 const CHUNK_BYTES: (i64, i64) = (1 << 20, 1 << 50);
+
+/// What `POST /jobs/submit` takes, for the document.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what `entries` takes apart")]
+pub(super) enum SubmitBody {
+    One(Box<JobFields>),
+    Several { jobs: Vec<JobFields> },
+    List(Vec<JobFields>),
+}
+
+/// A job to be done. Fields that version 0.2 knew are ignored with a warning; any other is refused by name.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `read` takes from its fields")]
+pub(super) struct JobFields {
+    /// An inventory path, a managed object id, or a glob
+    #[schema(example = "/DC0/vm/prod/web01")]
+    vm_path: String,
+    /// An absolute path of an existing directory
+    #[schema(required = false, example = "/srv/exports")]
+    output_dir: String,
+    /// Another name of `output_dir`
+    #[schema(required = false)]
+    output_path: String,
+    /// Up to 128 of `A-Z a-z 0-9 . _ -`; made up if not given
+    id: Option<String>,
+    /// For people
+    name: Option<String>,
+    /// Which connection
+    provider: Option<String>,
+    /// The base name of the package's files; the VM's name if not given
+    package_name: Option<String>,
+    #[schema(required = false, schema_with = words::format)]
+    format: String,
+    #[schema(required = false)]
+    compress: bool,
+    #[schema(required = false, minimum = 0, maximum = 9)]
+    compression_level: u8,
+    #[schema(required = false)]
+    cleanup_ovf: bool,
+    #[schema(required = false, schema_with = words::manifest_digest)]
+    manifest_digest: String,
+    #[schema(required = false)]
+    portable: bool,
+    /// PEM files that the daemon can read
+    sign: Option<SignFields>,
+    #[schema(required = false, schema_with = words::archive_compression)]
+    archive_compression: Option<String>,
+    #[schema(required = false, schema_with = words::verify_mode)]
+    verify: String,
+    #[schema(required = false)]
+    keep_partial: bool,
+    #[schema(required = false)]
+    overwrite: bool,
+    /// Bytes of a piece of a disk file; only with format `ovf`
+    chunk_size: Option<i64>,
+    /// Higher goes first
+    #[schema(required = false)]
+    priority: i32,
+    options: Option<OptionFields>,
+    /// Your own, kept and shown
+    metadata: Option<Map<String, Value>>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `signing` takes from its fields")]
+pub(super) struct SignFields {
+    key: String,
+    certificate: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `options` takes from its fields")]
+pub(super) struct OptionFields {
+    #[schema(required = false, schema_with = words::power_policy)]
+    power: String,
+    quiesce: Option<bool>,
+}
 
 /// A job as it was written, understood or not.
 #[derive(Debug)]

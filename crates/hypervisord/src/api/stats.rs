@@ -2,50 +2,86 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
-use chrono::Utc;
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/status", get(status)).route("/stats", get(stats))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(status)).routes(routes!(stats))
 }
 
-async fn status(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
+#[derive(Serialize, ToSchema)]
+struct Status {
+    version: &'static str,
+    /// For people: `3h12m`
+    uptime: String,
+    uptime_seconds: u64,
+    total_jobs: u64,
+    pending_jobs: u64,
+    running_jobs: u64,
+    completed_jobs: u64,
+    failed_jobs: u64,
+    cancelled_jobs: u64,
+    timestamp: DateTime<Utc>,
+}
+
+/// How the daemon does
+#[utoipa::path(get, path = "/status", tag = "daemon", responses((status = 200, body = Status, description = "Version, time up, jobs by status")))]
+async fn status(State(state): State<ApiState>) -> Result<Json<Status>, Problem> {
     let counts = state.manager.store().counts().await?;
     let uptime = state.started.elapsed();
-    Ok(Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime": display(uptime),
-        "uptime_seconds": uptime.as_secs(),
-        "total_jobs": counts.total(),
-        "pending_jobs": counts.pending,
-        "running_jobs": counts.running,
-        "completed_jobs": counts.completed,
-        "failed_jobs": counts.failed,
-        "cancelled_jobs": counts.cancelled,
-        "timestamp": Utc::now(),
-    })))
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime: display(uptime),
+        uptime_seconds: uptime.as_secs(),
+        total_jobs: counts.total(),
+        pending_jobs: counts.pending,
+        running_jobs: counts.running,
+        completed_jobs: counts.completed,
+        failed_jobs: counts.failed,
+        cancelled_jobs: counts.cancelled,
+        timestamp: Utc::now(),
+    }))
 }
 
-async fn stats(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
+#[derive(Serialize, ToSchema)]
+struct Stats {
+    total_jobs: u64,
+    pending_jobs: u64,
+    running_jobs: u64,
+    completed_jobs: u64,
+    failed_jobs: u64,
+    cancelled_jobs: u64,
+    /// Completed jobs over those that completed or failed, 0 to 1; `null` before the first
+    success_rate: Option<f64>,
+    /// How many connections are configured
+    providers: usize,
+    timestamp: DateTime<Utc>,
+}
+
+/// How many jobs there are
+#[utoipa::path(get, path = "/stats", tag = "daemon", responses((status = 200, body = Stats, description = "Jobs by status")))]
+async fn stats(State(state): State<ApiState>) -> Result<Json<Stats>, Problem> {
     let counts = state.manager.store().counts().await?;
     let ended = counts.completed + counts.failed;
-    Ok(Json(json!({
-        "total_jobs": counts.total(),
-        "pending_jobs": counts.pending,
-        "running_jobs": counts.running,
-        "completed_jobs": counts.completed,
-        "failed_jobs": counts.failed,
-        "cancelled_jobs": counts.cancelled,
-        "success_rate": if ended == 0 { None } else { Some(ratio(counts.completed, ended)) },
-        "providers": state.providers.instances().count(),
-        "timestamp": Utc::now(),
-    })))
+    Ok(Json(Stats {
+        total_jobs: counts.total(),
+        pending_jobs: counts.pending,
+        running_jobs: counts.running,
+        completed_jobs: counts.completed,
+        failed_jobs: counts.failed,
+        cancelled_jobs: counts.cancelled,
+        success_rate: (ended > 0).then(|| ratio(counts.completed, ended)),
+        providers: state.providers.instances().count(),
+        timestamp: Utc::now(),
+    }))
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {

@@ -6,5 +6,6 @@ mod inventory;
 mod looking;
 mod packages;
 mod problems;
+mod replay;
 mod streaming;
 mod submitting;

@@ -9,6 +9,7 @@ mod imports;
 mod input;
 mod kills;
 mod main_job;
+mod openapi;
 mod postgres;
 mod shapes;
 mod world;

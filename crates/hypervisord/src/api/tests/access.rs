@@ -294,3 +294,37 @@ async fn an_address_that_asks_too_often_waits() {
     let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=20).contains(&seconds), "{seconds}");
 }
+
+/// Routes whose files do not describe them yet; their prefixes go from here when they do.
+const UNDESCRIBED: [&str; 8] =
+    ["/vms", "/schedules", "/webhooks", "/stats/", "/limits", "/orphans", "/jobs/validate", "/admin"];
+
+#[tokio::test]
+async fn the_document_has_every_route_and_no_other() {
+    let harness = Harness::new().await;
+    let document = harness.get("/openapi.json").await.body;
+    let mut described = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|key| key.len() < 7 && *key != "summary") {
+            described.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let own = ["/openapi.json", "/docs"];
+    let known: BTreeSet<(String, String)> = routes()
+        .into_iter()
+        .filter(|(_, path)| !own.contains(&path.as_str()))
+        .filter(|(_, path)| !UNDESCRIBED.iter().any(|prefix| path.starts_with(prefix)))
+        .collect();
+    assert_eq!(described, known);
+    for path in ["/jobs", "/jobs/submit"] {
+        let operation = document["paths"][path].as_object().unwrap().values().next().unwrap();
+        assert!(
+            operation["responses"]["4XX"]["content"]["application/problem+json"].is_object(),
+            "{operation}"
+        );
+        assert!(operation["security"].as_array().is_some_and(|ways| ways.len() == 3), "{operation}");
+    }
+    let etag = harness.get("/openapi.json").await.headers["etag"].clone();
+    let again = Request::get("/openapi.json").header("if-none-match", etag).body(Body::empty()).unwrap();
+    assert_eq!(harness.send(again).await.status, StatusCode::NOT_MODIFIED);
+}

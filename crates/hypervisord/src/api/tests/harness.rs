@@ -1,5 +1,6 @@
 //! A router with everything behind it in memory.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hypersdk_core::testing::{FakeProvider, FakeRun, FakeRunner};
 use hypersdk_core::{
-    AuditEntry, AuditLog, JobManager, JobManagerConfig, JobStatus, MemoryStore, ProviderRegistry,
+    AuditEntry, AuditLog, JobManager, JobManagerConfig, JobStatus, KeptAnswer, MemoryStore, ProviderRegistry,
+    Replay, ReplayStore,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +31,16 @@ pub(super) struct Harness {
     pub(super) readiness: Readiness,
     pub(super) stopping: CancellationToken,
     pub(super) root: tempfile::TempDir,
+    pub(super) kept: Arc<Kept>,
 }
 
 /// The audit log and the kept answers, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     audit: Mutex<Vec<AuditEntry>>,
+    /// As if the process died before an answer was kept.
+    pub(super) finishes_fail: std::sync::atomic::AtomicBool,
+    replays: Mutex<HashMap<String, (String, Option<KeptAnswer>)>>,
 }
 
 #[async_trait::async_trait]
@@ -50,6 +56,34 @@ impl AuditLog for Kept {
         let audit = self.audit.lock().unwrap();
         let older = audit.iter().rev().filter(|entry| before.is_none_or(|before| entry.seq < before));
         Ok(older.take(limit).cloned().collect())
+    }
+}
+
+#[async_trait::async_trait]
+impl ReplayStore for Kept {
+    async fn begin(&self, key: &str, fingerprint: &str) -> hypersdk_core::Result<Replay> {
+        let mut replays = self.replays.lock().unwrap();
+        let Some((known, answer)) = replays.get(key) else {
+            replays.insert(key.to_owned(), (fingerprint.to_owned(), None));
+            return Ok(Replay::New);
+        };
+        Ok(match answer {
+            _ if known != fingerprint => Replay::Other,
+            Some(answer) => Replay::Answered(answer.clone()),
+            None => Replay::Begun,
+        })
+    }
+
+    async fn finish(&self, key: &str, answer: &KeptAnswer) -> hypersdk_core::Result<()> {
+        if !self.finishes_fail.load(std::sync::atomic::Ordering::SeqCst) {
+            self.replays.lock().unwrap().get_mut(key).unwrap().1 = Some(answer.clone());
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, key: &str) -> hypersdk_core::Result<()> {
+        self.replays.lock().unwrap().remove(key);
+        Ok(())
     }
 }
 
@@ -117,12 +151,13 @@ impl Harness {
             readiness: readiness.clone(),
             started: Instant::now(),
             access: Arc::new(access),
-            audit: kept,
+            audit: kept.clone(),
+            replays: kept.clone(),
             metrics: Arc::new(Metrics::new()),
             database: None,
             stopping: stopping.clone(),
         });
-        Harness { router, manager, provider, runner, readiness, stopping, root }
+        Harness { router, manager, provider, runner, readiness, stopping, root, kept }
     }
 
     pub(super) fn dir(&self) -> String {
