@@ -52,3 +52,31 @@ async fn a_panic_is_a_problem_that_says_nothing_of_the_inside() {
     let text = String::from_utf8_lossy(&body);
     assert!(text.contains("request_id") && !text.contains("secret detail"), "{text}");
 }
+
+/// What the document says that a body may hold is what reading it knows, and nothing else.
+#[tokio::test]
+async fn documented_fields_are_the_known_ones_and_any_other_is_refused_by_name() {
+    let harness = super::harness::Harness::new().await;
+    let document = harness.get("/openapi.json").await.body;
+    let ignored = ["export_method", "method", "thin", "datacenter", "created_at", "vcenter"];
+    for (path, schema) in [
+        ("/jobs/submit", "JobFields"),
+        ("/jobs/query", "QueryBody"),
+        ("/jobs/cancel", "CancelBody"),
+        ("/packages/verify", "VerifyBody"),
+    ] {
+        let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        let documented: std::collections::BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+        let answer = harness.post(path, &serde_json::json!({ "qqqzzz": 1 })).await;
+        let errors = answer.body["errors"].as_array().unwrap();
+        let message = errors
+            .iter()
+            .find(|error| error["field"] == "qqqzzz")
+            .and_then(|error| error["message"].as_str())
+            .unwrap_or_else(|| panic!("{path}: {}", answer.body));
+        let known =
+            message.strip_prefix("unknown field; known here: ").unwrap_or_else(|| panic!("{message}"));
+        let known = known.split(", ").filter(|name| !ignored.contains(name)).collect();
+        assert_eq!(documented, known, "{path}");
+    }
+}

@@ -95,3 +95,65 @@ async fn streams_end_when_the_daemon_stops() {
     assert!(!text.contains("job.completed"), "{text}");
     harness.runner.release();
 }
+
+/// What comes until `enough`, with its content type.
+async fn all_events(harness: &Harness, last: Option<&str>, enough: impl Fn(&str) -> bool) -> String {
+    let mut request = Request::get("/events").header("accept-encoding", "gzip, zstd");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let response = harness.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert!(!response.headers().contains_key("content-encoding"), "a compressed stream would wait");
+    let mut body = response.into_body();
+    let mut text = String::new();
+    let reading = async {
+        while !enough(&text) {
+            let Some(frame) = body.frame().await else { break };
+            if let Ok(data) = frame.unwrap().into_data() {
+                text.push_str(std::str::from_utf8(&data).unwrap());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("it comes");
+    text
+}
+
+#[tokio::test]
+async fn the_stream_of_everything_tells_of_all_jobs_and_goes_on_where_it_was_left() {
+    let harness = Harness::with_plan([FakeRun::Hold, FakeRun::Hold]).await;
+    let one = harness.submit("fake-1").await;
+    let other = harness.submit("fake-2").await;
+    harness.runner.until_started(2).await;
+    let whole =
+        all_events(&harness, Some("0"), |text| text.matches("event: job.progress").count() >= 2).await;
+    for id in [&one, &other] {
+        assert!(whole.contains(id.as_str()), "{whole}");
+    }
+    let seen: Vec<_> = messages(&whole).into_iter().filter_map(|(_, id)| id).collect();
+    assert_eq!(seen.len(), 4, "two were created and two started: {whole}");
+    let rest = all_events(&harness, Some(&seen[2]), |text| text.contains(&format!("id: {}", seen[3]))).await;
+    assert_eq!(messages(&rest).into_iter().filter_map(|(_, id)| id).collect::<Vec<_>>(), seen[3..]);
+    // Without a position it is about what comes now.
+    harness.runner.release();
+    harness.ended(&one).await;
+    harness.ended(&other).await;
+    harness.stopping.cancel();
+    let now = all_events(&harness, None, |_| false).await;
+    assert!(!now.contains("job.created"), "{now}");
+    assert_eq!(harness.get("/events?last_event_id=x").await.fields(), ["Last-Event-ID"]);
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_whoever_can_take_it() {
+    let harness = Harness::new().await;
+    for coding in ["gzip", "zstd"] {
+        let request = Request::get("/openapi.json").header("accept-encoding", coding).body(Body::empty());
+        let answer = harness.send(request.unwrap()).await;
+        assert_eq!(answer.headers["content-encoding"], coding);
+    }
+    let plain = harness.get("/openapi.json").await;
+    assert!(!plain.headers.contains_key("content-encoding") && plain.body["openapi"].is_string());
+    let small = Request::get("/health/live").header("accept-encoding", "gzip").body(Body::empty());
+    assert!(!harness.send(small.unwrap()).await.headers.contains_key("content-encoding"));
+}
