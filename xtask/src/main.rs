@@ -1,6 +1,7 @@
 //! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures.
 
 mod bench;
+mod package;
 mod peers;
 
 use std::process::Command;
@@ -25,6 +26,8 @@ enum Chore {
     },
     /// Only install what the tests need.
     Peers,
+    /// Build the binaries, and from them a .deb and an .rpm (cargo-deb and cargo-generate-rpm must be installed).
+    Package,
     /// Measure release builds against the simulator; docs/benchmarks.md says how to read it.
     Bench {
         #[command(subcommand)]
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Test { rest } => test(&rest),
         Chore::Peers => peers::install().map(|peers| peers.confess()),
+        Chore::Package => package::package(),
         Chore::Bench { bench } => bench.run(),
     }
 }

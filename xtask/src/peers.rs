@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("zstd", "zstd"),
     ("gzip", "gzip"),
     ("tar", "tar"),
+    ("systemd-analyze", "systemd"),
     ("mke2fs", "e2fsprogs"),
     ("promtool", "prometheus"),
 ];

@@ -3,11 +3,13 @@
 mod access;
 mod database;
 mod error;
+mod inspection;
 mod listing;
 mod postgres;
 mod rows;
 mod sqlite;
 
 pub use database::{Database, DatabaseLocation};
+pub use inspection::{Inspection, JobLine};
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;

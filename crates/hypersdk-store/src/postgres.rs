@@ -20,6 +20,7 @@
 mod audit;
 mod error;
 mod events;
+mod inspect;
 mod jobs;
 mod news;
 mod options;

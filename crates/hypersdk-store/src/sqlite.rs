@@ -9,6 +9,7 @@ mod audit;
 mod error;
 mod events;
 mod file;
+mod inspect;
 mod jobs;
 mod replay;
 #[cfg(test)]

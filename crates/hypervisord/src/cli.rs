@@ -41,6 +41,21 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Look for what stands between this machine and a working daemon, and say what to do about it.
+    ///
+    /// Configuration, files and permissions, database, address, each connection, clock. Works beside a running
+    /// daemon; accounts are tried once. Ends with 1 if something fails, 0 otherwise.
+    Doctor {
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write an archive for those who are to help: what doctor finds, the masked configuration, the end of the log,
+    /// the newest jobs, and what a running daemon says of itself. Secrets are removed.
+    SupportBundle {
+        /// The archive, .tar.zst or .tar.gz; it must not exist.
+        file: PathBuf,
+    },
     /// Check a package of any producer: an OVA (also .gz or .zst), an OVF directory, or its descriptor.
     ///
     /// Ends with 0 if it is whole, 2 if it cannot be read, and otherwise by what is wrong: 10 truncated,
@@ -66,6 +81,18 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// Write the man pages.
+    #[command(hide = true)]
+    Man {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Print the completion script of a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
     },
     /// Show what is in a package, from its headers, descriptor and manifest alone.
     Inspect {

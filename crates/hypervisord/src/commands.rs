@@ -8,9 +8,12 @@ use hypersdk_ova::verify::{Level, verify_blocking};
 use tokio::runtime::Runtime;
 
 use crate::app::App;
+use crate::bundle;
 use crate::cli::{Args, Command};
 use crate::config::{Config, Environment, Sources};
 use crate::demo::Demo;
+use crate::doctor::Diagnosis;
+use crate::pages;
 use crate::reload::Reload;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
@@ -23,6 +26,13 @@ pub fn run(args: &Args) -> ExitCode {
         None => daemon(sources),
         Some(Command::CheckConfig) => return check_config(&sources),
         Some(Command::Demo { dir }) => demo(sources, dir.as_deref()),
+        Some(Command::Doctor { json }) => return doctor(&sources, *json),
+        Some(Command::SupportBundle { file }) => support_bundle(&sources, file),
+        Some(Command::Man { directory }) => pages::man(directory),
+        Some(Command::Completions { shell }) => {
+            pages::completions(*shell);
+            Ok(())
+        }
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
@@ -81,6 +91,42 @@ fn check_config(sources: &Sources) -> ExitCode {
         say(format_args!("mistake: {mistake}"));
     }
     if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn doctor(sources: &Sources, json: bool) -> ExitCode {
+    let mut diagnosis = None;
+    let made = with_runtime(async {
+        diagnosis = Some(Diagnosis::make(sources).await);
+        Ok(())
+    });
+    match (made, diagnosis) {
+        (Ok(()), Some(diagnosis)) => {
+            if json {
+                print(&serde_json::to_string_pretty(&diagnosis).expect("findings are always JSON"));
+            } else {
+                print(&diagnosis.to_string());
+            }
+            diagnosis.exit_code()
+        }
+        (made, _) => {
+            say(format_args!(
+                "hypervisord: {:#}",
+                made.err().unwrap_or_else(|| anyhow::anyhow!("nothing was found"))
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn support_bundle(sources: &Sources, file: &Path) -> anyhow::Result<()> {
+    with_runtime(async {
+        let names = bundle::write(sources, file).await?;
+        print(&format!("{}: {}", file.display(), names.join(", ")));
+        say(format_args!(
+            "secrets were removed; names of VMs, hosts and accounts were not: look before you hand it on"
+        ));
+        Ok(())
+    })
 }
 
 fn verify(path: &Path, level: Level, json: bool) -> ExitCode {

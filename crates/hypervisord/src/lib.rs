@@ -3,12 +3,15 @@
 mod api;
 mod app;
 mod auth;
+mod bundle;
 mod cli;
 mod commands;
 mod config;
 mod demo;
+mod doctor;
 mod export_root;
 mod metrics;
+mod pages;
 mod readiness;
 mod reload;
 mod server;

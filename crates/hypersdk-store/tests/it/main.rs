@@ -4,6 +4,7 @@ mod access;
 mod conformance;
 mod file;
 mod golden;
+mod inspect;
 mod maintenance;
 mod manager;
 mod postgres;

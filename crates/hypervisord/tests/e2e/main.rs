@@ -12,4 +12,5 @@ mod main_job;
 mod openapi;
 mod postgres;
 mod shapes;
+mod support;
 mod world;
