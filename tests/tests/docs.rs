@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
 fn example_keys() -> BTreeMap<String, String> {
     let text = read("config.example.yaml");
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
-    let mut parent = "";
+    let (mut parent, mut inner) = ("", "");
     for line in text.lines() {
         let Some(line) = line.strip_prefix('#') else { continue };
         let (name, value) = match line.trim_start().trim_start_matches("- ").split_once(':') {
@@ -29,19 +29,26 @@ fn example_keys() -> BTreeMap<String, String> {
             None if value.is_empty() => "none",
             None => value,
         };
-        match line.len() - line.trim_start().len() {
+        let indent = line.len() - line.trim_start().len();
+        // Keys of keys: a key without a value, no entry of a list.
+        let opens = value.split('#').next().is_some_and(|value| value.trim().is_empty());
+        match indent {
             0 => {
-                parent = name;
+                (parent, inner) = (name, "");
                 let earlier = keys.insert(name.to_owned(), default.to_owned());
                 assert!(earlier.is_none(), "config.example.yaml has {name} twice");
             }
             1 => {}
+            4.. if !inner.is_empty() => {
+                keys.insert(format!("{parent}.{inner}.{name}"), default.to_owned());
+            }
             _ if keys.contains_key(name) => {}
             _ if parent == "providers" => {
                 let default = if name == "name" { "none" } else { default };
                 keys.insert(format!("providers[].{name}"), default.to_owned());
             }
             _ => {
+                inner = if opens { name } else { "" };
                 keys.insert(format!("{parent}.{name}"), default.to_owned());
             }
         }

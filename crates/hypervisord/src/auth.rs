@@ -5,6 +5,7 @@
 //! who was taken out of the file is refused within a second, sessions included.
 
 mod htpasswd;
+mod oidc;
 mod role;
 mod session;
 mod throttle;
@@ -20,11 +21,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 pub(crate) use htpasswd::UserFile;
+pub(crate) use oidc::OidcConfig;
 pub use role::Role;
 pub(crate) use session::{COOKIE, Session};
 pub(crate) use throttle::Throttle;
 pub(crate) use tokens::TokenFile;
 
+use oidc::Oidc;
 use session::Sessions;
 
 /// How people and programs prove who they are.
@@ -35,6 +38,7 @@ pub(crate) struct AuthConfig {
     /// The role of users for whom no other is given.
     pub(crate) default_role: Role,
     pub(crate) session_lifetime: Duration,
+    pub(crate) oidc: Option<OidcConfig>,
 }
 
 /// Somebody who has proved who they are.
@@ -52,6 +56,8 @@ enum Proof {
     /// Nothing is asked for here.
     Open,
     Token(String),
+    /// Signed by somebody else, until then (seconds since 1970).
+    Signed(i64),
     /// A user, and a digest of the entry in the file.
     User(String, [u8; 32]),
 }
@@ -101,6 +107,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Auth {
     tokens: Option<TokenFile>,
     users: Option<UserFile>,
+    oidc: Option<Oidc>,
     sessions: Sessions,
     /// Wrong passwords and tokens, by address.
     failures: Throttle,
@@ -122,7 +129,8 @@ impl Auth {
                     .with_context(|| format!("auth.htpasswd_file {}", path.display()))
             })
             .transpose()?;
-        if users.is_none() && tokens.as_ref().is_some_and(TokenFile::is_empty) {
+        let oidc = config.oidc.clone().map(|oidc| Oidc::new(oidc, config.default_role)).transpose()?;
+        if users.is_none() && oidc.is_none() && tokens.as_ref().is_some_and(TokenFile::is_empty) {
             tracing::warn!(
                 "nobody can get in yet: make a token with `hypervisord token create --role admin`"
             );
@@ -130,14 +138,19 @@ impl Auth {
         Ok(Auth {
             tokens,
             users,
+            oidc,
             sessions: Sessions::new(config.session_lifetime),
             failures: Throttle::new(10, Duration::from_secs(6)),
         })
     }
 
-    /// What can be proved with: `token`, `password`.
+    /// What can be proved with: `token`, `password`, `oidc`.
     pub(crate) fn ways(&self) -> Vec<&'static str> {
-        let ways = [("token", self.tokens.is_some()), ("password", self.users.is_some())];
+        let ways = [
+            ("token", self.tokens.is_some()),
+            ("password", self.users.is_some()),
+            ("oidc", self.oidc.is_some()),
+        ];
         ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way).collect()
     }
 
@@ -162,7 +175,7 @@ impl Auth {
             value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refusal::Wrong)?;
         let rest = rest.trim();
         let found = if scheme.eq_ignore_ascii_case("bearer") {
-            self.token(rest, client)
+            self.token(rest, client).await
         } else if scheme.eq_ignore_ascii_case("basic") {
             let (user, password) = basic(rest).ok_or(Refusal::Wrong)?;
             self.password(&user, &password, client).await
@@ -172,14 +185,19 @@ impl Auth {
         found.map(Entry::Credentials)
     }
 
-    /// Who has this token.
-    pub(crate) fn token(&self, text: &str, client: IpAddr) -> Result<Identity, Refusal> {
+    /// Who has this token: one of ours, or one that the configured issuer signed.
+    pub(crate) async fn token(&self, text: &str, client: IpAddr) -> Result<Identity, Refusal> {
         // A good one is let in whatever else comes from its address: there is no guessing 256 bits.
         if let Some(token) = self.tokens.as_ref().and_then(|tokens| tokens.find(text)) {
             let name = format!("token:{}", token.name);
             return Ok(Identity { name, role: token.role, proof: Proof::Token(token.id) });
         }
         self.patience(client)?;
+        if let Some(oidc) = &self.oidc
+            && let Some(oidc::Holder { name, role, ends }) = oidc.verify(text).await
+        {
+            return Ok(Identity { name: format!("oidc:{name}"), role, proof: Proof::Signed(ends) });
+        }
         self.failed(client)
     }
 
@@ -223,6 +241,7 @@ impl Auth {
     fn stands(&self, identity: &Identity) -> bool {
         match &identity.proof {
             Proof::Open => true,
+            Proof::Signed(ends) => *ends > chrono::Utc::now().timestamp(),
             Proof::Token(id) => self.tokens.as_ref().is_some_and(|tokens| tokens.has(id)),
             Proof::User(name, entry) => self.users.as_ref().is_some_and(|users| users.has(name, entry)),
         }

@@ -66,7 +66,7 @@ async fn login(State(state): State<ApiState>, request: Request) -> Result<Respon
     let (credentials, is_form) = read(Request::from_parts(head.clone(), body)).await?;
     let found = match credentials {
         Credentials { token: Some(token), username: None, password: None } => {
-            auth.token(token.trim(), client)
+            auth.token(token.trim(), client).await
         }
         Credentials { token: None, username: Some(user), password: Some(password) } => {
             auth.password(&user, &password, client).await

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::read::{Reader, Values, number, path};
 use super::{Config, duration, keys};
-use crate::auth::AuthConfig;
+use crate::auth::{AuthConfig, OidcConfig};
 use crate::server::TlsFiles;
 
 /// What the API's server allows.
@@ -28,12 +30,50 @@ pub(super) fn auth(reader: &mut Reader<'_>, top: &Values) -> Option<AuthConfig> 
         htpasswd_file: reader.optional(&values, "htpasswd_file", readable),
         default_role: reader.value(&values, "default_role", str::parse),
         session_lifetime: reader.value(&values, "session_lifetime", at_least_a_minute),
+        oidc: oidc(reader, &values),
     };
-    let any = config.tokens_file.is_some() || config.htpasswd_file.is_some();
+    let any = config.tokens_file.is_some() || config.htpasswd_file.is_some() || config.oidc.is_some();
     if !any && reader.is_set(top, "auth") {
-        reader.mistake(top, "auth", "lets nobody in: set tokens_file or htpasswd_file, or leave auth out");
+        reader.mistake(
+            top,
+            "auth",
+            "lets nobody in: set tokens_file, htpasswd_file or oidc, or leave auth out",
+        );
     }
     any.then_some(config)
+}
+
+fn oidc(reader: &mut Reader<'_>, auth: &Values) -> Option<OidcConfig> {
+    if !reader.is_set(auth, "oidc") {
+        return None;
+    }
+    let values = reader.below(auth, "oidc", &keys::OIDC);
+    for name in ["issuer", "audience", "jwks_url"] {
+        if !reader.is_set(&values, name) {
+            reader.mistake(auth, "oidc", format!("{name} is missing"));
+        }
+    }
+    let issuer = reader.text(&values, "issuer").map(|text| text.text);
+    let audience = reader.text(&values, "audience").map(|text| text.text);
+    let jwks_url = reader.optional(&values, "jwks_url", jwks_url);
+    let role_claim = reader.value(&values, "role_claim", |text| Ok(text.to_owned()));
+    Some(OidcConfig { issuer: issuer?, audience: audience?, jwks_url: jwks_url?, role_claim })
+}
+
+/// Whoever can change the keys on their way can be anybody.
+fn jwks_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let is_local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_local => Ok(url),
+        _ => Err("expected https, so that nobody changes the keys on their way".to_owned()),
+    }
 }
 
 pub(super) fn tls(reader: &mut Reader<'_>, top: &Values) -> Option<TlsFiles> {

@@ -93,8 +93,13 @@ pub(super) static AUTH: Section = Section {
         key("htpasswd_file"),
         with_default("default_role", "viewer"),
         with_default("session_lifetime", "8h"),
+        with_keys("oidc", &OIDC),
     ],
 };
+
+/// The keys of `auth.oidc`.
+pub(super) static OIDC: Section =
+    Section { keys: &[key("issuer"), key("audience"), key("jwks_url"), with_default("role_claim", "roles")] };
 
 /// The keys of `tls`.
 pub(super) static TLS: Section = Section { keys: &[key("cert"), key("key"), key("client_ca")] };

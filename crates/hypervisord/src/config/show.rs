@@ -43,6 +43,16 @@ struct ShownAuth {
     htpasswd_file: Option<String>,
     default_role: &'static str,
     session_lifetime: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<ShownOidc>,
+}
+
+#[derive(Serialize)]
+struct ShownOidc {
+    issuer: String,
+    audience: String,
+    jwks_url: String,
+    role_claim: String,
 }
 
 #[derive(Serialize)]
@@ -98,6 +108,12 @@ pub(super) fn yaml(config: &Config) -> String {
             htpasswd_file: auth.htpasswd_file.as_deref().map(text),
             default_role: auth.default_role.as_str(),
             session_lifetime: duration::display(auth.session_lifetime),
+            oidc: auth.oidc.as_ref().map(|oidc| ShownOidc {
+                issuer: oidc.issuer.clone(),
+                audience: oidc.audience.clone(),
+                jwks_url: oidc.jwks_url.to_string(),
+                role_claim: oidc.role_claim.clone(),
+            }),
         }),
         tls: config.tls.as_ref().map(|tls| ShownTls {
             cert: text(&tls.cert),

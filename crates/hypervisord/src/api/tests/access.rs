@@ -59,6 +59,7 @@ impl World {
             htpasswd_file: None,
             default_role: Role::Viewer,
             session_lifetime: std::time::Duration::from_secs(3600),
+            oidc: None,
         };
         let access = Access { auth: Some(Auth::open(&config).unwrap()), ..Access::open() };
         World { harness: Harness::guarded(access).await, directory }
