@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -46,11 +46,24 @@ struct EventParams {
     last_event_id: Option<String>,
 }
 
+/// One event of a stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what a message is made of")]
+struct StreamEvent {
+    /// `job.created`, `job.progress`, ...
+    event: String,
+    /// JSON: `event`, `timestamp` and `data`; of `job.progress`, `job_id` and `progress`
+    data: String,
+    /// Its position in the log; what is not in the log has none
+    #[schema(required = false)]
+    id: String,
+}
+
 /// A job's events as they happen
 ///
 /// Server-sent events. Those of the log have an `id`; one that is sent back as `Last-Event-ID` goes on behind it.
 #[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs", params(("id" = String, Path, description = "The job"), EventParams), responses(
-    (status = 200, body = String, content_type = "text/event-stream", description = "Until the job has ended"),
+    (status = 200, body = StreamEvent, content_type = "text/event-stream", description = "Until the job has ended"),
 ))]
 async fn events(
     State(state): State<ApiState>,
@@ -67,7 +80,7 @@ async fn events(
 ///
 /// Server-sent events, from now on, or behind `Last-Event-ID`.
 #[utoipa::path(get, path = "/events", tag = "jobs", params(EventParams), responses(
-    (status = 200, body = String, content_type = "text/event-stream", description = "Without end"),
+    (status = 200, body = StreamEvent, content_type = "text/event-stream", description = "Without end"),
 ))]
 async fn all_events(
     State(state): State<ApiState>,
