@@ -58,6 +58,8 @@ fn the_account_that_the_unit_runs_as_is_the_one_that_is_made() {
     assert!(read("deploy/systemd/sysusers.d-hypersdk.conf").contains("\nu hypersdk "));
     let tmpfiles = read("deploy/systemd/tmpfiles.d-hypersdk.conf");
     let config = read("deploy/hypersdk.yaml");
+    // Packages install files as root's; the account must be able to read this one.
+    assert!(tmpfiles.contains("\nz /etc/hypersdk/hypersdk.yaml 0640 root hypersdk "), "{tmpfiles}");
     for key in ["export_root: ", "database_path: "] {
         let line = config.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         let directory =

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{HYPERCTL, World, run};
+use crate::world::{HYPERCTL, WEB, World, hypervisord, run, simulator};
 
 fn home(directory: &Path) -> Vec<(&'static str, String)> {
     vec![("HOME", directory.to_str().unwrap().to_owned())]
@@ -94,4 +94,47 @@ async fn a_token_goes_to_its_own_daemon_and_is_shown_nowhere() {
 
 fn token(directory: &tempfile::TempDir) -> String {
     directory.path().join(".config/hyperctl/tokens/lab").to_str().unwrap().to_owned()
+}
+
+/// Makes a token as an administrator does, and gives its secret.
+fn made_token(file: &str, role: &str) -> String {
+    let made = Command::new(hypervisord())
+        .args(["token", "create", "--tokens-file", file, "--name", role, "--role", role])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = String::from_utf8(made.stdout).unwrap();
+    said.split_whitespace()
+        .find(|word| word.starts_with("hsk_"))
+        .unwrap_or_else(|| panic!("{said}"))
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_with_authentication_is_used_with_a_token_and_as_far_as_its_role_goes() {
+    let mut tokens = [String::new(), String::new()];
+    let world = World::configured(simulator(), |config, home| {
+        let file = home.join("tokens.yaml").to_str().unwrap().to_owned();
+        tokens = ["viewer", "operator"].map(|role| made_token(&file, role));
+        config.set("auth", &format!("{{ tokens_file: {file:?} }}"))
+    })
+    .await;
+    let out = world.out();
+    let out = out.to_str().unwrap();
+    let with = |token: Option<&String>, arguments: &[&str]| {
+        let mut environment = world.environment();
+        environment.extend(token.map(|token| ("HYPERCTL_TOKEN", token.clone())));
+        run(arguments, &environment)
+    };
+    let [viewer, operator] = &tokens;
+    let nobody = with(None, &["status"]);
+    assert_eq!(nobody.code, 4, "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("hyperctl token set"), "{}", nobody.stderr);
+    assert_eq!(with(Some(viewer), &["status"]).code, 0);
+    let refused = with(Some(viewer), &["export", WEB, "--output", out]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("role"), "{}", refused.stderr);
+    let exported = with(Some(operator), &["export", WEB, "--output", out, "--watch"]);
+    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    assert!(with(Some(operator), &["token", "check"]).stdout.contains("answers to the token"));
 }

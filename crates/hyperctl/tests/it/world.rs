@@ -20,7 +20,7 @@ pub(crate) struct World {
 }
 
 /// The daemon that `cargo test` builds beside this test: `examples/hypervisord.rs`.
-fn hypervisord() -> String {
+pub(crate) fn hypervisord() -> String {
     let test = std::env::current_exe().expect("this test has a path");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
     let binary = profile.join("examples/hypervisord");
@@ -44,10 +44,18 @@ impl World {
     }
 
     pub(crate) async fn over(simulator: VsimBuilder) -> Self {
+        Self::configured(simulator, |config, _home| config).await
+    }
+
+    pub(crate) async fn configured(
+        simulator: VsimBuilder,
+        configure: impl FnOnce(DaemonConfig, &Path) -> DaemonConfig,
+    ) -> Self {
         let sim = simulator.start().await.expect("the simulator starts");
         let home = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(home.path().join("out")).expect("an output directory");
         let config = DaemonConfig::over(&sim, home.path()).set("retry_attempts", "0");
+        let config = configure(config, home.path());
         let daemon = Daemon::start(&hypervisord(), &config);
         World { sim, daemon, home }
     }
