@@ -115,6 +115,22 @@ fn embedded_jobs_are_known_after_the_store_was_closed() {
     }
 }
 
+#[test]
+fn cron_preview_tells_the_words_and_the_times() {
+    let printed = run("cron_preview", &[]);
+    assert!(printed.contains("at 02:30 on Sunday and Saturday (Europe/Berlin)"), "{printed}");
+    assert!(printed.contains("Sun 2026-03-29 03:00:00 CEST  2026-03-29T01:00:00+00:00"), "{printed}");
+    let wrong = try_run("cron_preview", &["61 * * * *"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("use 0 to 59"), "{wrong:?}");
+}
+
+#[test]
+fn schedules_are_fired_and_kept() {
+    let printed = run("schedules", &[]);
+    assert!(printed.matches("greet: hello \"world\"").count() >= 2, "{printed}");
+    assert!(printed.contains("greet every second ran "), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_environment_names_is_used_and_nothing_is_taken_from_it_unasked() {
     let server = Vsim::builder().vms(5).start().await.expect("the simulator starts");

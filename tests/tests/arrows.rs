@@ -12,7 +12,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hypersdk-vsim", &[]),
     ("hypersdk-vsphere", &["hypersdk-core"]),
     ("hypersdk-export", &["hypersdk-core", "hypersdk-ova"]),
-    ("hypersdk-store", &["hypersdk-core"]),
+    ("hypersdk-sched", &["hypersdk-core"]),
+    ("hypersdk-store", &["hypersdk-core", "hypersdk-sched"]),
     ("hyperctl", &["hypersdk-core", "hypersdk-export", "hypersdk-vsphere"]),
     (
         "hypervisord",
@@ -20,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hypersdk-core",
             "hypersdk-export",
             "hypersdk-ova",
+            "hypersdk-sched",
             "hypersdk-store",
             "hypersdk-vsim",
             "hypersdk-vsphere",
@@ -36,6 +38,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("hypersdk-ova", &["axum", "hyper", "reqwest", "sqlx", "figment"]),
     ("hypersdk-vsphere", &["axum", "sqlx", "figment"]),
     ("hypersdk-export", &["axum", "hyper", "reqwest", "sqlx", "figment", "quick-xml"]),
+    ("hypersdk-sched", &["axum", "hyper", "reqwest", "sqlx", "figment", "quick-xml"]),
     ("hypersdk-store", &["axum", "hyper", "reqwest", "figment", "quick-xml"]),
     ("hyperctl", &["axum", "hyper", "sqlx", "figment", "quick-xml"]),
 ];

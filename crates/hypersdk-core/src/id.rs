@@ -82,6 +82,12 @@ text_id!(
     128
 );
 text_id!(
+    /// A schedule's identifier, e.g. `daily-backup`.
+    ScheduleId,
+    "schedule id",
+    64
+);
+text_id!(
     /// The name of a configured provider instance, e.g. `default` or `vc-berlin`.
     ProviderName,
     "provider name",

@@ -31,7 +31,9 @@ pub use clock::Clock;
 pub use manager::{DrainReport, JobManager, JobManagerConfig};
 pub use memory::MemoryStore;
 pub use runner::{JobContext, Outcome, OutcomeChunk, OutcomeFile, RunProgress, Runner};
-pub use spec::{ArchiveCompression, JobSpec, ManifestDigest, PackageFormat, Signing, VerifyMode};
+pub use spec::{
+    ArchiveCompression, JobSpec, ManifestDigest, PackageFormat, ScheduledBy, Signing, VerifyMode,
+};
 pub use state::{IllegalTransition, JobStatus, Transition};
 pub use store::{
     CancelOutcome, Claim, JobCounts, JobPage, JobQuery, JobStore, LogLevel, LogLine, NewJob, Owner, Settled,

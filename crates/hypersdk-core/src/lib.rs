@@ -22,12 +22,12 @@ mod vm;
 pub use audit::{AuditEntry, AuditLog};
 pub use error::{Error, ErrorKind, Result, RetryHint};
 pub use event::{Event, EventKind, EventLog};
-pub use id::{InvalidId, JobId, ProviderName, Seq, VmId};
+pub use id::{InvalidId, JobId, ProviderName, ScheduleId, Seq, VmId};
 pub use job::{
     ArchiveCompression, CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job,
     JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore,
     LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner,
-    PackageFormat, RunProgress, Runner, Settled, Signing, StopReason, Transition, VerifyMode,
+    PackageFormat, RunProgress, Runner, ScheduledBy, Settled, Signing, StopReason, Transition, VerifyMode,
 };
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hypersdk_core::{AuditLog, Clock, JobStore, ReplayStore, Result};
+use hypersdk_core::{AuditLog, Clock, EventLog, JobStore, ReplayStore, Result};
+use hypersdk_sched::ScheduleStore;
 
 use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::sqlite::SqliteStore;
@@ -65,8 +66,24 @@ impl Database {
         }
     }
 
+    /// Schedules, their firings, and the same log.
+    pub fn schedules(&self) -> Arc<dyn ScheduleStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
     /// Who did what.
     pub fn audit(&self) -> Arc<dyn AuditLog> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// The log of events alone.
+    pub fn events(&self) -> Arc<dyn EventLog> {
         match &self.backend {
             Backend::Sqlite(store) => store.clone(),
             Backend::Postgres(store) => store.clone(),

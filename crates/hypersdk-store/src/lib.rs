@@ -7,6 +7,7 @@ mod inspection;
 mod listing;
 mod postgres;
 mod rows;
+mod schedule_rows;
 mod sqlite;
 
 pub use database::{Database, DatabaseLocation};

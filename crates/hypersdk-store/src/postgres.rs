@@ -25,6 +25,7 @@ mod jobs;
 mod news;
 mod options;
 mod replay;
+mod schedules;
 mod time;
 mod transaction;
 

@@ -12,6 +12,7 @@ mod file;
 mod inspect;
 mod jobs;
 mod replay;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod writer;

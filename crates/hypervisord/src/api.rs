@@ -18,6 +18,7 @@ mod packages;
 mod problem;
 mod replay;
 mod request;
+mod schedules;
 mod stats;
 mod submit;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
+use hypersdk_sched::Scheduler;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -48,6 +50,7 @@ use crate::readiness::Readiness;
 use crate::submission::Submission;
 pub(crate) use access::Access;
 use problem::Problem;
+pub(crate) use schedules::read_template;
 
 /// The largest body that is read.
 const BODY_LIMIT_BYTES: usize = 4 << 20;
@@ -57,6 +60,7 @@ const BODY_LIMIT_BYTES: usize = 4 << 20;
 pub(crate) struct ApiState {
     pub(crate) manager: JobManager,
     pub(crate) submission: Submission,
+    pub(crate) scheduler: Scheduler,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) export_root: ExportRoot,
     pub(crate) readiness: Readiness,
@@ -95,7 +99,7 @@ fn described() -> OpenApiRouter<ApiState> {
 
 /// Every route there is.
 fn routes() -> Router<ApiState> {
-    Router::new().merge(openapi::with_document(described())).merge(vms::routes())
+    Router::new().merge(openapi::with_document(described())).merge(schedules::routes()).merge(vms::routes())
 }
 
 /// Everything the daemon answers.

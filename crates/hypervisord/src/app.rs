@@ -9,6 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use hypersdk_core::{JobManager, JobManagerConfig, ProviderRegistry};
 use hypersdk_export::{ExportConfig, ExportRunner};
+use hypersdk_sched::{Scheduler, SchedulerConfig};
 use hypersdk_store::{Database, DatabaseLocation};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::export_root::ExportRoot;
 use crate::metrics::{self, Metrics};
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
+use crate::scheduling::JobLauncher;
 use crate::server::{self, Limits, Tls};
 use crate::shutdown;
 use crate::signals::{Request, Signals};
@@ -52,6 +54,7 @@ pub struct App {
 pub(crate) struct Parts {
     pub(crate) readiness: Readiness,
     pub(crate) stopping: CancellationToken,
+    pub(crate) scheduler: Scheduler,
     pub(crate) manager: JobManager,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) database: Database,
@@ -100,9 +103,24 @@ impl App {
         let export_root = ExportRoot::new(config.export_root);
         let checks: Vec<Arc<dyn crate::submission::Check>> =
             vec![Arc::new(OutputDir::new(export_root.clone()))];
+        let submission = Submission::new(manager.clone(), Arc::clone(&providers), checks);
+        let launcher = JobLauncher::new(submission.clone(), manager.clone(), api::read_template);
+        let scheduler = Scheduler::start(
+            database.schedules(),
+            database.events(),
+            launcher,
+            SchedulerConfig {
+                clock: database.clock(),
+                exclusive: !database.is_shared(),
+                ..SchedulerConfig::default()
+            },
+        )
+        .await
+        .context("start the scheduler")?;
         let router = api::router(ApiState {
-            submission: Submission::new(manager.clone(), Arc::clone(&providers), checks),
+            submission,
             manager: manager.clone(),
+            scheduler: scheduler.clone(),
             providers: Arc::clone(&providers),
             export_root,
             readiness: readiness.clone(),
@@ -118,7 +136,7 @@ impl App {
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
-        let parts = Parts { readiness, stopping, manager, providers, database, drain_grace };
+        let parts = Parts { readiness, stopping, scheduler, manager, providers, database, drain_grace };
         Ok(App { listener, addr, router, tls, limits, metrics, parts })
     }
 

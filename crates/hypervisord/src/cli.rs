@@ -56,6 +56,17 @@ pub enum Command {
         /// The archive, .tar.zst or .tar.gz; it must not exist.
         file: PathBuf,
     },
+    /// Say in plain words what a cron expression means, and when it comes next.
+    Cron {
+        /// Five fields, or six with the second first; in quotes.
+        expression: String,
+        /// Whose clock it is read off, such as Europe/Berlin.
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        timezone: String,
+        /// How many times to show.
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+    },
     /// Check a package of any producer: an OVA (also .gz or .zst), an OVF directory, or its descriptor.
     ///
     /// Ends with 0 if it is whole, 2 if it cannot be read, and otherwise by what is wrong: 10 truncated,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use hypersdk_ova::verify::{Level, verify_blocking};
+use hypersdk_sched::{Cron, Tz};
 use tokio::runtime::Runtime;
 
 use crate::app::App;
@@ -33,6 +34,7 @@ pub fn run(args: &Args) -> ExitCode {
             pages::completions(*shell);
             Ok(())
         }
+        Some(Command::Cron { expression, timezone, count }) => cron(expression, timezone, *count),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
@@ -127,6 +129,20 @@ fn support_bundle(sources: &Sources, file: &Path) -> anyhow::Result<()> {
         ));
         Ok(())
     })
+}
+
+fn cron(expression: &str, timezone: &str, count: u16) -> anyhow::Result<()> {
+    let cron: Cron = expression.parse().with_context(|| format!("read {expression:?}"))?;
+    let zone = timezone.parse::<Tz>().map_err(|_| {
+        anyhow::anyhow!("{timezone:?} is no time zone; use a name such as Europe/Berlin or UTC")
+    })?;
+    let mut text = format!("{expression}  {}\n", cron.describe());
+    for time in cron.upcoming(zone, chrono::Utc::now()).take(count.into()) {
+        let utc = time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        text.push_str(&format!("{}  {utc}\n", time.with_timezone(&zone).format("%a %F %T %Z")));
+    }
+    print(&text);
+    Ok(())
 }
 
 fn verify(path: &Path, level: Level, json: bool) -> ExitCode {

@@ -27,7 +27,7 @@ use figment::{Figment, Metadata, Profile};
 use hypersdk_store::DatabaseLocation;
 
 pub use connection::{ProviderConfig, TimeLimits};
-pub(crate) use duration::display as display_duration;
+pub(crate) use duration::{display as display_duration, parse as parse_duration};
 pub use environment::Environment;
 pub(crate) use keys::nearest;
 pub use listen::ListenAddr;

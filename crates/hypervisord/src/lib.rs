@@ -14,6 +14,7 @@ mod metrics;
 mod pages;
 mod readiness;
 mod reload;
+mod scheduling;
 mod server;
 mod shutdown;
 mod signals;

@@ -1,7 +1,8 @@
 //! The ordered list of a stop.
 //!
-//! readiness says no → streams end, nothing more is accepted → the manager stops claiming, running jobs get
-//! their grace and are put back as pending after it → providers log out → the database closes.
+//! readiness says no → streams end, nothing more is accepted → schedules stop firing → the manager stops
+//! claiming, running jobs get their grace and are put back as pending after it → providers log out → the
+//! database closes.
 
 use tokio::task::JoinHandle;
 
@@ -11,11 +12,12 @@ use crate::systemd;
 
 /// Takes everything down.
 pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
-    let Parts { readiness, stopping, manager, providers, database, drain_grace } = parts;
+    let Parts { readiness, stopping, scheduler, manager, providers, database, drain_grace } = parts;
     tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
     readiness.set(Stage::Stopping);
     systemd::stopping();
     stopping.cancel();
+    scheduler.stop().await;
     let (served, drained) = tokio::join!(server, manager.drain(drain_grace));
     if let Err(error) = served {
         tracing::error!("the server ended badly: {error}");

@@ -117,6 +117,53 @@ impl Submission {
         Ok(Submitted { jobs, rejected })
     }
 
+    /// Has the jobs of `spec` accepted that are not there yet, in one write, and returns all of them. `fit` puts
+    /// each job's own values in and gives its identifier, always the same for the same VM.
+    ///
+    /// # Errors
+    /// What the first job is refused for; nothing was accepted then.
+    pub(crate) async fn submit_once(
+        &self,
+        spec: JobSpec,
+        fit: &(dyn Fn(&VmSummary, &mut JobSpec) -> JobId + Sync),
+    ) -> Result<Vec<JobId>, Fault> {
+        let store = |error: Error| Fault::new("id", error);
+        let candidates = self.candidates(&spec).await?;
+        if candidates.len() > MAX_JOBS {
+            let text = format!("{} names {} VMs; at most {MAX_JOBS} are possible", spec.vm, candidates.len());
+            return Err(Fault::new("vm_path", Error::new(ErrorKind::Invalid, "submit", text)));
+        }
+        // Somebody else may do the same: what is there then is looked at again.
+        for last in [false, false, true] {
+            let (mut all, mut new) = (Vec::new(), Vec::new());
+            for candidate in &candidates {
+                let mut candidate = Candidate { spec: candidate.spec.clone(), vm: candidate.vm.clone() };
+                let id = fit(&candidate.vm, &mut candidate.spec);
+                all.push(id.clone());
+                if self.manager.get(&id).await.map_err(store)?.is_none() {
+                    self.check(&mut candidate).await?;
+                    new.push(NewJob { id, spec: candidate.spec });
+                }
+            }
+            if new.is_empty() {
+                return Ok(all);
+            }
+            match self.manager.submit(new).await {
+                Ok(_) => return Ok(all),
+                Err(error) if error.kind() == ErrorKind::Conflict && !last => {}
+                Err(error) => return Err(store(error)),
+            }
+        }
+        unreachable!("the last round returns")
+    }
+
+    async fn check(&self, candidate: &mut Candidate) -> Result<(), Fault> {
+        for check in self.checks.iter() {
+            check.check(candidate).await?;
+        }
+        Ok(())
+    }
+
     async fn prepare(&self, request: JobRequest) -> Result<Vec<NewJob>, Fault> {
         let JobRequest { id, spec } = request;
         if let Some(id) = &id
@@ -124,6 +171,23 @@ impl Submission {
         {
             return Err(id_taken("already"));
         }
+        let found = self.candidates(&spec).await?;
+        if id.is_some() && found.len() > 1 {
+            let text = format!("{} names {} VMs, which cannot share one id", spec.vm, found.len());
+            return Err(Fault::new("id", Error::new(ErrorKind::Invalid, "submit", text)));
+        }
+        let mut jobs = Vec::new();
+        for mut candidate in found {
+            self.check(&mut candidate).await?;
+            let id = id.clone().unwrap_or_else(JobId::generate);
+            tracing::debug!(job = %id, vm = %candidate.vm.id, path = %candidate.vm.path, "checked");
+            jobs.push(NewJob { id, spec: candidate.spec });
+        }
+        Ok(jobs)
+    }
+
+    /// One candidate for each VM that `spec` names.
+    async fn candidates(&self, spec: &JobSpec) -> Result<Vec<Candidate>, Fault> {
         let source =
             self.providers.get(spec.provider.as_ref()).map_err(|error| Fault::new("provider", error))?;
         let found = source.provider.find(&spec.vm).await.map_err(|error| {
@@ -136,26 +200,15 @@ impl Submission {
                 .with_advice("GET /vms lists what there is; paths look like /DC0/vm/folder/name");
             return Err(Fault::new("vm_path", error));
         }
-        if id.is_some() && found.len() > 1 {
-            let text = format!("{} names {} VMs, which cannot share one id", spec.vm, found.len());
-            return Err(Fault::new("id", Error::new(ErrorKind::Invalid, "submit", text)));
-        }
-        let mut jobs = Vec::new();
-        for vm in found {
+        let candidates = found.into_iter().map(|vm| {
             let mut spec = spec.clone();
             spec.provider = Some(source.name.clone());
             if spec.vm.is_glob() {
                 spec.vm = exactly(&vm);
             }
-            let mut candidate = Candidate { spec, vm };
-            for check in self.checks.iter() {
-                check.check(&mut candidate).await?;
-            }
-            let id = id.clone().unwrap_or_else(JobId::generate);
-            tracing::debug!(job = %id, vm = %candidate.vm.id, path = %candidate.vm.path, "checked");
-            jobs.push(NewJob { id, spec: candidate.spec });
-        }
-        Ok(jobs)
+            Candidate { spec, vm }
+        });
+        Ok(candidates.collect())
     }
 }
 

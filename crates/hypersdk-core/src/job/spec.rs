@@ -3,10 +3,11 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::ProviderName;
+use crate::id::{ProviderName, ScheduleId};
 use crate::provider::ExportOptions;
 use crate::vm::VmSelector;
 
@@ -72,6 +73,18 @@ pub struct JobSpec {
     /// The submitter's own data, kept and shown.
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    /// The firing of a schedule that made the job, if one did.
+    #[serde(default)]
+    pub schedule: Option<ScheduledBy>,
+}
+
+/// The firing of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduledBy {
+    /// The schedule.
+    pub id: ScheduleId,
+    /// The time that it fired for.
+    pub planned_at: DateTime<Utc>,
 }
 
 impl JobSpec {
@@ -98,6 +111,7 @@ impl JobSpec {
             priority: 0,
             options: ExportOptions::default(),
             metadata: Map::new(),
+            schedule: None,
         }
     }
 }

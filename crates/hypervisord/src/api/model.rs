@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
     ArchiveCompression, ExportOptions, Failure, Job, JobStatus, ManifestDigest, Outcome, OutcomeChunk,
-    OutcomeFile, PackageFormat, Phase, PowerPolicy, Progress, VerifyMode,
+    OutcomeFile, PackageFormat, Phase, PowerPolicy, Progress, ScheduledBy, VerifyMode,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -76,6 +76,8 @@ struct DefinitionView {
     priority: i32,
     options: OptionsView,
     metadata: Map<String, Value>,
+    /// The firing of a schedule that made it.
+    schedule: Option<FiringView>,
     created_at: DateTime<Utc>,
     attempt: u32,
 }
@@ -108,9 +110,25 @@ impl From<Job> for DefinitionView {
             priority: spec.priority,
             options: OptionsView::from(&spec.options),
             metadata: spec.metadata,
+            schedule: spec.schedule.map(FiringView::from),
             created_at: job.created_at,
             attempt: job.attempt,
         }
+    }
+}
+
+/// A time of a schedule.
+#[derive(Debug, Serialize, ToSchema)]
+struct FiringView {
+    /// The schedule
+    id: String,
+    /// The time that it fired for
+    planned_at: DateTime<Utc>,
+}
+
+impl From<ScheduledBy> for FiringView {
+    fn from(by: ScheduledBy) -> Self {
+        FiringView { id: by.id.to_string(), planned_at: by.planned_at }
     }
 }
 

@@ -13,6 +13,7 @@ use super::fields::Fields;
 use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 use super::openapi::words;
 use super::problem::{FieldError, Problem};
+use crate::scheduling::PackageName;
 use crate::submission::JobRequest;
 
 /// Fields that version 0.2 read and that mean nothing any more.
@@ -133,6 +134,19 @@ pub(super) fn entries(body: Value) -> Result<Vec<Entry>, Problem> {
         return Err(Problem::invalid(vec![FieldError::new("jobs", "the list is empty")]));
     }
     Ok(jobs.into_iter().enumerate().map(|(index, job)| entry(format!("{prefix}[{index}]"), job)).collect())
+}
+
+/// The job of a schedule's template, whose own path is `path`.
+pub(super) fn template(path: &str, job: Value) -> Result<JobSpec, Vec<FieldError>> {
+    let JobRequest { id, spec } = entry(path.to_owned(), job).request?;
+    if id.is_some() {
+        let message = "each run makes identifiers of its own; leave it out";
+        return Err(vec![FieldError::new(format!("{path}.id"), message)]);
+    }
+    if let Err(message) = PackageName::of(spec.package_name.as_deref(), spec.overwrite) {
+        return Err(vec![FieldError::new(format!("{path}.package_name"), message)]);
+    }
+    Ok(spec)
 }
 
 fn entry(path: String, job: Value) -> Entry {

@@ -7,5 +7,6 @@ mod looking;
 mod packages;
 mod problems;
 mod replay;
+mod scheduling;
 mod streaming;
 mod submitting;

@@ -11,6 +11,7 @@ mod kills;
 mod main_job;
 mod openapi;
 mod postgres;
+mod schedules;
 mod shapes;
 mod support;
 mod world;

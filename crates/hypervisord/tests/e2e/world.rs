@@ -98,6 +98,15 @@ impl World {
         World { sim, daemon, config, directory }
     }
 
+    /// Stops the daemon in order and starts it again.
+    pub(crate) fn restart(self) -> Self {
+        let World { sim, daemon, config, directory } = self;
+        let (status, _, log) = daemon.stop();
+        assert!(status.success(), "{status}\n{log}");
+        let daemon = Daemon::start(BINARY, &config);
+        World { sim, daemon, config, directory }
+    }
+
     /// Stops the daemon and asserts that nothing is left behind at the source.
     pub(crate) async fn stop_clean(self) {
         let (status, took, log) = self.daemon.stop();

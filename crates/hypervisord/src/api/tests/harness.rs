@@ -10,9 +10,10 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hypersdk_core::testing::{FakeProvider, FakeRun, FakeRunner};
 use hypersdk_core::{
-    AuditEntry, AuditLog, JobManager, JobManagerConfig, JobStatus, KeptAnswer, MemoryStore, ProviderRegistry,
-    Replay, ReplayStore,
+    AuditEntry, AuditLog, EventLog, JobManager, JobManagerConfig, JobStatus, KeptAnswer, MemoryStore,
+    ProviderRegistry, Replay, ReplayStore,
 };
+use hypersdk_sched::{MemorySchedules, Scheduler, SchedulerConfig};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -21,6 +22,7 @@ use crate::api::{Access, ApiState, router};
 use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
 use crate::readiness::{Readiness, Stage};
+use crate::scheduling::JobLauncher;
 use crate::submission::{OutputDir, Submission};
 
 pub(super) struct Harness {
@@ -143,8 +145,20 @@ impl Harness {
         let readiness = Readiness::starting();
         readiness.set(Stage::Ready);
         let stopping = CancellationToken::new();
+        let submission = Submission::new(manager.clone(), Arc::clone(&providers), vec![Arc::new(check)]);
+        let launcher = JobLauncher::new(submission.clone(), manager.clone(), crate::api::read_template);
+        let jobs = Arc::clone(manager.store()) as Arc<dyn EventLog>;
+        let scheduler = Scheduler::start(
+            Arc::new(MemorySchedules::new()),
+            jobs,
+            launcher,
+            SchedulerConfig { exclusive: true, ..SchedulerConfig::default() },
+        )
+        .await
+        .unwrap();
         let router = router(ApiState {
-            submission: Submission::new(manager.clone(), Arc::clone(&providers), vec![Arc::new(check)]),
+            submission,
+            scheduler,
             manager: manager.clone(),
             providers,
             export_root,

@@ -1,0 +1,5 @@
+//! What the crate does as its users see it.
+
+mod oracle;
+mod other_cron;
+mod random;
