@@ -131,6 +131,26 @@ fn schedules_are_fired_and_kept() {
     assert!(printed.contains("greet every second ran "), "{printed}");
 }
 
+#[test]
+fn pool_statistics_shows_that_sessions_are_reused() {
+    let printed = run("pool_statistics", &[]);
+    assert!(printed.contains("without a pool: 41 pieces of work, 41 logins, 0 found a session"), "{printed}");
+    assert!(
+        printed.contains("with a pool: 43 pieces of work, 3 logins, 40 found a session (93 %)"),
+        "{printed}"
+    );
+    assert!(printed.contains("export-") && printed.contains(" has a session"), "{printed}");
+}
+
+#[test]
+fn several_vcenters_says_which_of_them_has_a_vm() {
+    let printed = run("several_vcenters", &[]);
+    assert!(printed.contains("/DC0/vm/web01 is at berlin\n"), "{printed}");
+    assert!(printed.contains("/DC0/vm/both is at berlin and paris: a job has to say which"), "{printed}");
+    assert!(printed.contains("8 look-ups, 2 logins"), "{printed}");
+    assert!(run("several_vcenters", &["/DC0/vm/db01"]).contains("/DC0/vm/db01 is at paris\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_environment_names_is_used_and_nothing_is_taken_from_it_unasked() {
     let server = Vsim::builder().vms(5).start().await.expect("the simulator starts");

@@ -11,6 +11,7 @@ mod lab;
 mod lease;
 mod memory;
 mod package;
+mod pool;
 mod report;
 mod series;
 mod simulator;
@@ -31,6 +32,8 @@ pub(crate) enum Bench {
     Export(Options),
     /// Every kind of package against what it takes without us, and the bounds that are promised.
     Package(PackageOptions),
+    /// Short jobs with a session pool against a login for each.
+    Pool(pool::PoolOptions),
     #[command(hide = true)]
     Simulate(simulator::Simulate),
     #[command(hide = true)]
@@ -85,6 +88,9 @@ impl Bench {
                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(simulate.run())
             }
             Bench::Download(download) => single()?.block_on(download.run()),
+            Bench::Pool(options) => {
+                tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(options.run())
+            }
             Bench::Export(options) => {
                 let gate = !options.no_gate;
                 conclude(&single()?.block_on(export::run(&options))?, gate)

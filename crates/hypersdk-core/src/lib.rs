@@ -31,9 +31,9 @@ pub use job::{
 };
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{
-    ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
-    NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt, ProviderFactory, ProviderRegistry,
-    SourceFile, layers,
+    ByteStream, Capabilities, ConnectionHolder, ConnectionStats, Descriptor, ExportOptions, ExportSession,
+    ExportSource, FileKind, HostDigest, NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt,
+    ProviderFactory, ProviderRegistry, SourceFile, layers,
 };
 pub use replay::{KeptAnswer, Replay, ReplayStore};
 pub use vm::{InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};

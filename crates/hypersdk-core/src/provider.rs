@@ -2,6 +2,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
+mod connections;
 mod export;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fake;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::Serialize;
 
+pub use connections::{ConnectionHolder, ConnectionStats};
 pub use export::{
     ByteStream, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest, PackagedFile,
     PowerPolicy, SourceFile,
@@ -37,8 +39,8 @@ use crate::vm::{VmFilter, VmSelector, VmSummary};
 /// - Every call has a deadline of its own and returns a typed error that says whether a retry helps.
 /// - Dropping a returned [`ExportSession`] releases everything it held at the source.
 ///
-/// The trait has no default methods, so that a [layer](layers) cannot forget one; conveniences live in
-/// [`ProviderExt`].
+/// Only what a source may lack has a default. Layers deny `clippy::missing_trait_methods`, so that none forgets
+/// to pass a method on; conveniences live in [`ProviderExt`].
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// What this provider can do. Facts, fixed when the provider is built.
@@ -59,6 +61,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] for an unknown VM, [`ErrorKind::Unsupported`] if the source cannot export,
     /// [`ErrorKind::Conflict`] if the VM's state forbids it.
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>>;
+
+    /// What its connections are doing. Cheap, never waits. All zeros where there is nothing to connect to.
+    fn connections(&self) -> ConnectionStats {
+        ConnectionStats::default()
+    }
 
     /// Lets go of every connection (logs out). The provider reconnects if it is used again.
     async fn close(&self);

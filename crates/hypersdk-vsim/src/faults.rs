@@ -53,6 +53,21 @@ pub enum FaultKind {
         /// Milliseconds.
         ms: u64,
     },
+    /// Method: fail with a VIM fault and its fields, or begin a task that fails with it.
+    DetailedFault {
+        /// Name of the fault type, for instance `NoPermission`.
+        fault: String,
+        /// What it says to people; a standard text if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// Names and values in the order of the schema. In the fields that the schema declares as references,
+        /// such as `object`, the value is `Type:id`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<(String, String)>,
+        /// The call of a `..._Task` method succeeds, and its task fails.
+        #[serde(default)]
+        in_task: bool,
+    },
     /// Method: fail with a VIM fault without fields, for instance `TaskInProgress`.
     MethodFault {
         /// Name of the fault type.
@@ -61,6 +76,26 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// A [`DetailedFault`](Self::DetailedFault) of the method itself, with a standard message.
+    pub fn detailed(fault: &str, fields: &[(&str, &str)]) -> Self {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::DetailedFault {
+            fault: fault.to_owned(),
+            message: None,
+            fields: fields.collect(),
+            in_task: false,
+        }
+    }
+
+    /// The same fault, in the task that the method begins.
+    #[must_use]
+    pub fn of_task(mut self) -> Self {
+        if let Self::DetailedFault { in_task, .. } = &mut self {
+            *in_task = true;
+        }
+        self
+    }
+
     /// The name it has in JSON.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -73,6 +108,7 @@ impl FaultKind {
             Self::NotAuthenticated => "not_authenticated",
             Self::HttpStatus { .. } => "http_status",
             Self::Delay { .. } => "delay",
+            Self::DetailedFault { .. } => "detailed_fault",
             Self::MethodFault { .. } => "method_fault",
         }
     }

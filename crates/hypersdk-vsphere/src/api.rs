@@ -23,7 +23,7 @@ pub(crate) use property_collector::{
     WaitForUpdatesEx,
 };
 pub(crate) use search_index::{FindByInventoryPath, FindByUuid};
-pub(crate) use service_instance::{CurrentTime, RetrieveServiceContent, ServiceContent};
+pub(crate) use service_instance::{RetrieveServiceContent, ServiceContent};
 pub(crate) use session_manager::{Login, Logout};
 pub(crate) use view_manager::{CreateContainerView, DestroyView};
 pub(crate) use virtual_machine::{CreateSnapshotTask, ExportVm, PowerOffVmTask, PowerOnVmTask};

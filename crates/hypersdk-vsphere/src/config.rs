@@ -2,6 +2,7 @@
 
 mod duration;
 mod endpoint;
+mod pool;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub(crate) use endpoint::Endpoint;
+pub use pool::PoolConfig;
 
 /// A connection to one vCenter or stand-alone ESXi host.
 ///
@@ -34,9 +36,13 @@ pub struct VsphereConfig {
     /// A PEM file of further authorities, or of the server's own certificate.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// An HTTP proxy for everything, e.g. `http://proxy:3128`. Default: none; the environment is not asked.
+    /// The file of certificates that a person has confirmed ([`KnownHosts`](crate::KnownHosts)). Default: none.
     #[serde(default)]
-    pub proxy: Option<String>,
+    pub known_hosts: Option<PathBuf>,
+    /// An HTTP proxy for everything, also the hosts, e.g. `http://proxy:3128` or `http://user:password@proxy:3128`.
+    /// Default: none; the environment is not asked.
+    #[serde(default)]
+    pub proxy: Option<SecretString>,
     /// Longest time for a connection to come about. Default: 10 s.
     #[serde(default = "ten_seconds", deserialize_with = "duration::deserialize")]
     pub connect_timeout: Duration,
@@ -61,6 +67,9 @@ pub struct VsphereConfig {
     /// Objects asked for in one page of an inventory listing. Default: 1000.
     #[serde(default = "one_thousand")]
     pub page_size: u32,
+    /// How sessions are kept.
+    #[serde(default)]
+    pub connection_pool: PoolConfig,
 }
 
 impl VsphereConfig {
@@ -77,6 +86,7 @@ impl VsphereConfig {
             insecure: false,
             thumbprint: None,
             ca_file: None,
+            known_hosts: None,
             proxy: None,
             connect_timeout: ten_seconds(),
             call_timeout: one_minute(),
@@ -86,6 +96,7 @@ impl VsphereConfig {
             keepalive_interval: ten_minutes(),
             login_cooldown: quarter_of_an_hour(),
             page_size: one_thousand(),
+            connection_pool: PoolConfig::default(),
         }
     }
 }

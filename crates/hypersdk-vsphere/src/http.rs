@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use hypersdk_core::{Error, ErrorKind, RetryHint};
+use secrecy::ExposeSecret;
 
 use crate::config::{Endpoint, VsphereConfig};
 use crate::tls::{CertificateRefused, TlsPolicy, Trust};
@@ -22,7 +23,7 @@ impl HttpClients {
     /// [`ErrorKind::Invalid`] for a proxy, thumbprint or CA file that cannot be used.
     pub(crate) fn new(config: &VsphereConfig, endpoint: &Endpoint) -> Result<Self, Error> {
         let proxy = match &config.proxy {
-            Some(proxy) => Some(reqwest::Proxy::all(proxy).map_err(|error| {
+            Some(proxy) => Some(reqwest::Proxy::all(proxy.expose_secret()).map_err(|error| {
                 Error::new(ErrorKind::Invalid, "configure vsphere", format!("proxy: {error}"))
                     .with_advice("write it as http://host:port")
             })?),
@@ -50,7 +51,8 @@ impl HttpClients {
         self.build(self.policy.host(host, port, thumbprint))
     }
 
-    fn build(&self, trust: Trust) -> Result<reqwest::Client, Error> {
+    /// A client with another idea of whom to trust.
+    pub(crate) fn build(&self, trust: Trust) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.policy.client_config(trust)?)
             .http1_only()

@@ -2,11 +2,13 @@
 
 mod api;
 mod config;
+mod describe;
 mod export;
 mod http;
 mod inventory;
 mod lease;
 mod nfc;
+mod pool;
 mod power;
 mod provider;
 mod session;
@@ -15,7 +17,10 @@ mod soap;
 mod tls;
 mod wait;
 
-pub use config::VsphereConfig;
+pub use config::{PoolConfig, VsphereConfig};
+pub use describe::VmDescription;
 pub use provider::{VsphereProvider, factory};
-pub use soap::{Fault, FaultKind};
-pub use tls::{CertificateRefused, InvalidThumbprint, Thumbprint};
+pub use soap::{Fault, FaultClass, FaultKind};
+pub use tls::{
+    CertificateRefused, InvalidThumbprint, KnownHosts, ShownCertificate, Thumbprint, look_at_certificate,
+};

@@ -99,7 +99,8 @@ async fn failure(error: TransportError, probe: Probe, operation: String) -> Erro
     if matches!(error, TransportError::Certificate(_)) {
         // The configured thumbprint is the server's, so it would not help with another host.
         return error.into_error(operation).with_advice(
-            "the server vouches for another certificate; name the host's authority with `ca_file`",
+            "the server vouches for another certificate; name the host's authority with `ca_file`, or \
+             confirm its certificate with `hypervisord trust HOST`",
         );
     }
     match probe.verdict().await {

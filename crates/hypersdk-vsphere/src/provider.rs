@@ -5,20 +5,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use hypersdk_core::{
-    Capabilities, Error, ErrorKind, ExportOptions, ExportSession, Provider, Result, VmFilter, VmId,
-    VmSelector, VmSummary,
+    Capabilities, ConnectionStats, Error, ErrorKind, ExportOptions, ExportSession, Provider, Result,
+    VmFilter, VmId, VmSelector, VmSummary,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::VsphereConfig;
-use crate::session::{Scope, Sessions};
+use crate::describe::{self, VmDescription};
+use crate::pool::Sessions;
+use crate::session::Scope;
 use crate::soap::MoRef;
 use crate::{export, inventory, power, snapshot};
 
 /// A vCenter or a stand-alone ESXi host.
 ///
-/// It connects when first used, logs in again when a session ends early, and logs out in
+/// It connects when first used, keeps sessions in a pool ([`PoolConfig`](crate::PoolConfig)), logs in again when
+/// one ends early, and logs out in
 /// [`close`](Provider::close) or, if that is not called, in the background when the last user is gone.
 #[derive(Debug)]
 pub struct VsphereProvider {
@@ -61,6 +64,17 @@ impl VsphereProvider {
     pub async fn power_off(&self, vm: &VmId) -> Result<()> {
         let scope = self.sessions.borrow("power").await?;
         power::off(&scope, &vm_ref(&scope, vm).await?).await
+    }
+
+    /// A VM's power state, and the descriptor that an export of it would have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for an unknown VM; whatever the server refuses with, a device that cannot be
+    /// exported for instance.
+    pub async fn describe(&self, vm: &VmId) -> Result<VmDescription> {
+        let scope = self.sessions.borrow("describe").await?;
+        let vm = vm_ref(&scope, vm).await?;
+        describe::describe(&scope, vm).await
     }
 
     /// Makes a snapshot without memory, and gives its managed object id.
@@ -123,10 +137,14 @@ impl Provider for VsphereProvider {
             || format!("export-{}", uuid::Uuid::new_v4().simple()),
             |job| job.as_str().to_owned(),
         );
-        let scope = self.sessions.borrow(&work).await?;
+        let scope = self.sessions.hold(&work).await?;
         let vm = vm_ref(&scope, vm).await?;
         let opened = export::open(scope, vm.clone(), options, &work).await;
         Ok(Box::new(opened.map_err(|error| error.context(format!("open export of {}", vm.id)))?))
+    }
+
+    fn connections(&self) -> ConnectionStats {
+        self.sessions.stats()
     }
 
     async fn close(&self) {

@@ -12,7 +12,7 @@ mod writer;
 pub(crate) use element::parse_tree;
 pub(crate) use element::{Element, Malformed, MoRef, Properties};
 pub(crate) use envelope::{Call, ReplyReader};
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultClass, FaultKind};
 pub(crate) use transport::{CallError, Cookie, SoapClient};
 pub(crate) use versions::negotiate;
 pub(crate) use writer::Writer;

@@ -1,5 +1,7 @@
 //! Whom to trust: certificate authorities, one pinned certificate, or anybody if told so.
 
+mod known_hosts;
+mod look;
 mod thumbprint;
 mod verifier;
 
@@ -11,10 +13,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+pub use known_hosts::KnownHosts;
+pub use look::{ShownCertificate, look_at_certificate};
 pub use thumbprint::{InvalidThumbprint, Thumbprint};
 pub use verifier::CertificateRefused;
 pub(crate) use verifier::Trust;
-use verifier::Verifier;
+use verifier::{Confirmed, Verifier};
 
 use crate::config::{Endpoint, VsphereConfig};
 
@@ -24,6 +28,7 @@ pub(crate) struct TlsPolicy {
     insecure: bool,
     pinned: Option<Thumbprint>,
     endpoint: Endpoint,
+    known_hosts: Option<KnownHosts>,
     own_authorities: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     roots: OnceLock<Arc<RootCertStore>>,
@@ -51,6 +56,7 @@ impl TlsPolicy {
             insecure: config.insecure,
             pinned,
             endpoint: endpoint.clone(),
+            known_hosts: config.known_hosts.as_ref().map(KnownHosts::new),
             own_authorities,
             provider: Arc::new(rustls::crypto::ring::default_provider()),
             roots: OnceLock::new(),
@@ -62,11 +68,15 @@ impl TlsPolicy {
         match (&self.pinned, self.insecure) {
             (Some(pinned), _) => Trust::Pinned(pinned.clone()),
             (None, true) => Trust::Anybody,
-            (None, false) => Trust::Authorities { or_pinned: Vec::new() },
+            (None, false) => Trust::Authorities {
+                or_pinned: Vec::new(),
+                or_confirmed: self.confirmed(self.endpoint.host(), self.endpoint.port()),
+            },
         }
     }
 
-    /// How a host that the server named is known: by an authority, or else by the thumbprint the server gave.
+    /// How a host that the server named is known: by an authority, or else by the thumbprint the server gave, or
+    /// else by what a person has confirmed.
     pub(crate) fn host(&self, host: &str, port: u16, thumbprint: Option<&str>) -> Trust {
         let mut or_pinned: Vec<Thumbprint> =
             thumbprint.and_then(|text| text.parse().ok()).into_iter().collect();
@@ -76,7 +86,12 @@ impl TlsPolicy {
             _ if self.insecure => return Trust::Anybody,
             _ => {}
         }
-        Trust::Authorities { or_pinned }
+        Trust::Authorities { or_pinned, or_confirmed: self.confirmed(host, port) }
+    }
+
+    fn confirmed(&self, host: &str, port: u16) -> Option<Confirmed> {
+        let hosts = self.known_hosts.clone()?;
+        Some(Confirmed { hosts, host: host.to_owned(), port })
     }
 
     /// The rustls configuration for one kind of trust.
@@ -85,7 +100,7 @@ impl TlsPolicy {
             |error: rustls::Error| Error::new(ErrorKind::Internal, "set up TLS", error.to_string());
         let roots = match trust {
             Trust::Authorities { .. } => Some(Arc::clone(self.roots.get_or_init(|| self.load_roots()))),
-            Trust::Pinned(_) | Trust::Anybody => None,
+            Trust::Pinned(_) | Trust::Anybody | Trust::Nobody => None,
         };
         let verifier = Verifier::new(Arc::clone(&self.provider), trust, roots, self.own_authorities.clone());
         Ok(rustls::ClientConfig::builder_with_provider(Arc::clone(&self.provider))
@@ -106,5 +121,29 @@ impl TlsPolicy {
         roots.add_parsable_certificates(native.certs);
         roots.add_parsable_certificates(self.own_authorities.iter().cloned());
         Arc::new(roots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_for_which_the_server_gives_no_thumbprint_may_be_confirmed_by_a_person() {
+        let mut config = VsphereConfig::new("vc", "user", "password");
+        config.known_hosts = Some("known".into());
+        let policy = TlsPolicy::new(&config, &Endpoint::parse("vc").unwrap()).unwrap();
+        let confirmed = |host: &str| {
+            Some(Confirmed { hosts: KnownHosts::new("known"), host: host.to_owned(), port: 443 })
+        };
+        let authorities = |host| Trust::Authorities { or_pinned: Vec::new(), or_confirmed: confirmed(host) };
+        assert_eq!(policy.host("esx1", 443, None), authorities("esx1"));
+        assert_eq!(policy.server(), authorities("vc"));
+        config.thumbprint = Some("AB:".repeat(19) + "AB");
+        let policy = TlsPolicy::new(&config, &Endpoint::parse("vc").unwrap()).unwrap();
+        assert!(
+            matches!(policy.server(), Trust::Pinned(_)),
+            "what the configuration pins is not asked of the file"
+        );
     }
 }

@@ -261,7 +261,9 @@ async fn a_lease_that_expires_in_the_middle_fails_the_stream_with_its_cause() {
 #[tokio::test]
 async fn a_session_that_ends_in_the_middle_is_renewed_once_and_the_export_completes() {
     let sim = builder().lease_timeout(Duration::from_secs(1)).start().await.unwrap();
-    let provider = connect(&sim);
+    let mut one = config(&sim);
+    one.connection_pool.max_connections = 1;
+    let provider = VsphereProvider::new(one).unwrap();
     let session = provider.open_export(&running(), &job("job-8")).await.unwrap();
     let file = session.files()[0].clone();
     let mut stream = session.open(&file).await.unwrap();
@@ -550,7 +552,7 @@ async fn an_idle_session_is_kept_alive() {
     let provider = VsphereProvider::new(watchful).unwrap();
     provider.find(&selector("vm-101")).await.unwrap();
     tokio::time::timeout(SOON, async {
-        while sim.log().calls("CurrentTime") < 10 {
+        while sim.log().calls("RetrievePropertiesEx") < 11 {
             tokio::task::yield_now().await;
         }
     })
@@ -571,4 +573,18 @@ async fn names_with_markup_spaces_and_umlauts_are_found_by_their_path() {
         assert_eq!(provider.get(&VmSelector::Path(vm.path.clone())).await.unwrap(), vm);
     }
     provider.close().await;
+}
+
+#[tokio::test]
+async fn a_vm_is_described_without_an_export() {
+    let sim = start().await;
+    let provider = connect(&sim);
+    let described = provider.describe(&running()).await.unwrap();
+    assert_eq!(described.power, hypersdk_core::PowerState::On);
+    assert!(described.descriptor.ovf.contains("app-01"), "{}", described.descriptor.ovf);
+    assert_eq!(sim.log().calls("ExportVm") + sim.log().calls("CreateSnapshot_Task"), 0);
+    let error = provider.describe(&VmId::new("vm-999")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    provider.close().await;
+    assert_nothing_left(&sim);
 }

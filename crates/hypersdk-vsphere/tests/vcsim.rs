@@ -275,3 +275,137 @@ fn refused_of(error: &hypersdk_core::Error) -> &CertificateRefused {
         .and_then(|source| source.downcast_ref())
         .unwrap_or_else(|| panic!("a refused certificate, not {}", error.chain()))
 }
+
+#[tokio::test]
+async fn sessions_are_borrowed_returned_and_logged_out() {
+    let vcsim = Vcsim::start(&[]);
+    let mut config = vcsim.config();
+    config.connection_pool.max_connections = 3;
+    let provider = VsphereProvider::new(config).unwrap();
+    let vm = selector("/DC0/vm/DC0_H0_VM0");
+    for _ in 0..4 {
+        let found = futures::future::join_all((0..8).map(|_| provider.get(&vm))).await;
+        assert!(found.iter().all(Result::is_ok), "{found:?}");
+    }
+    let stats = provider.connections();
+    assert_eq!((stats.in_use, stats.idle, stats.total_borrowed), (0, stats.total_created, 32), "{stats:?}");
+    assert!(stats.total_created <= 3 && stats.reuse_ratio() > 0.9, "{stats:?}");
+    assert_eq!(vcsim.calls("Login") as u64, stats.total_created);
+    provider.close().await;
+    assert_eq!(vcsim.calls("Logout"), vcsim.calls("Login"));
+}
+
+#[tokio::test]
+async fn a_session_that_an_administrator_ends_is_replaced_by_one_login() {
+    let vcsim = Vcsim::start(&[]);
+    let provider = vcsim.provider();
+    let vm = selector("/DC0/vm/DC0_H0_VM0");
+    let mut listing = provider.list(VmFilter::default());
+    assert!(listing.next().await.unwrap().is_ok());
+    drop(listing);
+    assert_eq!(vcsim.calls("Login"), 1);
+    Administrator::log_in(&vcsim).await.end_other_sessions().await;
+    let before = vcsim.calls("Login");
+    provider.get(&vm).await.expect("the session is renewed by its borrower");
+    provider.get(&vm).await.expect("and goes on");
+    assert_eq!(vcsim.calls("Login"), before + 1);
+    assert_eq!((provider.connections().total_created, provider.connections().total_renewed), (1, 1));
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn a_check_before_lending_notices_a_session_that_has_ended() {
+    let vcsim = Vcsim::start(&[]);
+    let mut config = vcsim.config();
+    config.connection_pool.health_check_interval = std::time::Duration::from_millis(1);
+    let provider = VsphereProvider::new(config).unwrap();
+    let vm = selector("/DC0/vm/DC0_H0_VM0");
+    provider.get(&vm).await.unwrap();
+    Administrator::log_in(&vcsim).await.end_other_sessions().await;
+    let before = vcsim.calls("Login");
+    provider.get(&vm).await.unwrap();
+    assert_eq!(vcsim.calls("Login"), before + 1);
+    let stats = provider.connections();
+    assert_eq!((stats.total_created, stats.total_renewed, stats.total_closed), (2, 0, 1), "{stats:?}");
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn power_and_snapshot_tasks_of_many_vms_go_through_few_sessions() {
+    let vcsim = Vcsim::start(&["-vms", "6"]);
+    let mut config = vcsim.config();
+    config.connection_pool.max_connections = 2;
+    let provider = VsphereProvider::new(config).unwrap();
+    let vms = provider.list_all(VmFilter::default()).await.unwrap();
+    assert_eq!(vms.len(), 12);
+    let work = vms.iter().map(|vm| async {
+        let snapshot = provider.create_snapshot(&vm.id, "pooled", false).await?;
+        provider.remove_snapshot(&snapshot).await?;
+        provider.power_off(&vm.id).await?;
+        provider.power_on(&vm.id).await
+    });
+    for outcome in futures::future::join_all(work).await {
+        outcome.unwrap();
+    }
+    let vms = provider.list_all(VmFilter::default()).await.unwrap();
+    assert!(vms.iter().all(|vm| vm.power == PowerState::On), "{vms:?}");
+    let stats = provider.connections();
+    assert_eq!((stats.in_use, stats.total_timeouts), (0, 0), "{stats:?}");
+    assert!(stats.total_created <= 2, "{stats:?}");
+    provider.close().await;
+    assert_eq!(vcsim.calls("Logout"), vcsim.calls("Login"));
+    assert_eq!(vcsim.calls("CreatePropertyCollector"), vcsim.calls("DestroyPropertyCollector"));
+}
+
+/// Somebody else with an account there, by SOAP as text.
+struct Administrator {
+    http: reqwest::Client,
+    url: String,
+    cookie: String,
+}
+
+impl Administrator {
+    async fn log_in(vcsim: &Vcsim) -> Self {
+        // Somebody else may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http =
+            reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().expect("a client");
+        let mut administrator = Administrator { http, url: vcsim.url.clone(), cookie: String::new() };
+        administrator.call("Login", "<userName>user</userName><password>pass</password>").await;
+        administrator
+    }
+
+    async fn end_other_sessions(mut self) {
+        let collector = "<specSet><propSet><type>SessionManager</type><pathSet>sessionList</pathSet></propSet>\
+                         <objectSet><obj type=\"SessionManager\">SessionManager</obj></objectSet></specSet>";
+        let listed =
+            self.call_on("PropertyCollector", "propertyCollector", "RetrieveProperties", collector).await;
+        let mine = self.cookie.split('=').nth(1).unwrap_or_default().trim_matches('"').to_owned();
+        let keys = listed.split("<key>").skip(1).filter_map(|rest| rest.split("</key>").next());
+        let others: String =
+            keys.filter(|key| *key != mine).map(|key| format!("<sessionId>{key}</sessionId>")).collect();
+        assert!(others.contains("sessionId"), "there is another session: {listed}");
+        self.call("TerminateSession", &others).await;
+    }
+
+    async fn call(&mut self, method: &str, arguments: &str) -> String {
+        self.call_on("SessionManager", "SessionManager", method, arguments).await
+    }
+
+    async fn call_on(&mut self, kind: &str, this: &str, method: &str, arguments: &str) -> String {
+        let body = format!(
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>\
+             <{method} xmlns=\"urn:vim25\"><_this type=\"{kind}\">{this}</_this>{arguments}</{method}>\
+             </e:Body></e:Envelope>"
+        );
+        let request = self.http.post(&self.url).header("SOAPAction", "urn:vim25/7.0");
+        let answer = request.header("Cookie", &self.cookie).body(body).send().await.expect("an answer");
+        if let Some(cookie) = answer.headers().get("Set-Cookie") {
+            cookie.to_str().expect("text").split(';').next().unwrap_or_default().clone_into(&mut self.cookie);
+        }
+        let status = answer.status();
+        let text = answer.text().await.expect("a text");
+        assert!(status.is_success(), "{method}: {text}");
+        text
+    }
+}

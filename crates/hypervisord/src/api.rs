@@ -15,6 +15,7 @@ mod metrics;
 mod model;
 mod openapi;
 mod packages;
+mod pool;
 mod problem;
 mod replay;
 mod request;
@@ -93,6 +94,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(events::routes())
         .merge(legacy::routes())
         .merge(packages::routes())
+        .merge(pool::routes())
         .merge(login::routes())
         .merge(audit::routes())
 }

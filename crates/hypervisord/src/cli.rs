@@ -105,6 +105,17 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Show the certificate of a vCenter or host, and record it as trusted once you say that it is right.
+    ///
+    /// Compare the fingerprint with what the server itself shows: on its console, or with
+    /// `openssl x509 -noout -fingerprint -sha256` there. Nothing is sent to the server.
+    Trust {
+        /// The server: NAME, NAME:PORT, or [IPV6]:PORT.
+        host: String,
+        /// Record it without asking.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show what is in a package, from its headers, descriptor and manifest alone.
     Inspect {
         /// The package.

@@ -18,7 +18,7 @@ use crate::pages;
 use crate::reload::Reload;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
-use crate::{token_command, verification};
+use crate::{token_command, trust, verification};
 
 /// Carries out the command line.
 pub fn run(args: &Args) -> ExitCode {
@@ -35,6 +35,7 @@ pub fn run(args: &Args) -> ExitCode {
             Ok(())
         }
         Some(Command::Cron { expression, timezone, count }) => cron(expression, timezone, *count),
+        Some(Command::Trust { host, yes }) => trust(&sources, host, *yes),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
@@ -77,6 +78,24 @@ fn demo(mut sources: Sources, dir: Option<&Path>) -> anyhow::Result<()> {
         print(&demo.instructions(app.local_addr()));
         app.run(signals, reload).await?;
         demo.simulator.shutdown().await;
+        Ok(())
+    })
+}
+
+fn trust(sources: &Sources, host: &str, yes: bool) -> anyhow::Result<()> {
+    let config = Config::load(sources).context("the configuration has mistakes")?;
+    with_runtime(async {
+        let shown = trust::look(&config, host).await?;
+        print(&trust::describe(&shown));
+        if shown.trusted {
+            print("it is trusted already: nothing to record");
+            return Ok(());
+        }
+        if !yes {
+            print("is this what the server itself shows? (yes/no)");
+            trust::confirm(std::io::stdin().lock())?;
+        }
+        print(&trust::record(&config, &shown)?);
         Ok(())
     })
 }

@@ -11,6 +11,7 @@ mod environment;
 mod keys;
 mod listen;
 mod mistake;
+mod pool;
 mod read;
 mod secret;
 mod show;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
 use hypersdk_store::DatabaseLocation;
+use secrecy::SecretString;
 
 pub use connection::{ProviderConfig, TimeLimits};
 pub(crate) use duration::{display as display_duration, parse as parse_duration};
@@ -32,6 +34,7 @@ pub use environment::Environment;
 pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
 pub use mistake::{ConfigError, Mistake, Origin};
+pub use pool::SessionPool;
 
 use crate::auth::AuthConfig;
 use crate::server::TlsFiles;
@@ -62,6 +65,12 @@ pub struct Sources {
 pub struct Config {
     /// The connections, the default one first if there is one.
     pub providers: Vec<ProviderConfig>,
+    /// The file of certificates that a person has confirmed.
+    pub known_hosts: PathBuf,
+    /// The proxy of the default connection.
+    pub proxy: Option<SecretString>,
+    /// How the sessions of each connection are kept.
+    pub session_pool: SessionPool,
     /// How long one attempt of a job may take; no limit if absent.
     pub timeout: Option<Duration>,
     /// How many disks of one export are downloaded at once.
@@ -190,6 +199,9 @@ impl figment::Provider for Texts {
 fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment) -> Config {
     let config = Config {
         providers: connection::read_all(reader, top, environment),
+        known_hosts: reader.value(top, "known_hosts", path),
+        proxy: connection::proxy(reader, top),
+        session_pool: SessionPool::read(reader, top),
         timeout: Some(reader.value(top, "timeout", duration::parse)).filter(|timeout| !timeout.is_zero()),
         download_workers: reader.value(top, "download_workers", number(1, 64)),
         retry_attempts: reader.value(top, "retry_attempts", number(0, 100)),
@@ -217,12 +229,6 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
             "webhooks",
             "webhooks are not available in this build, so no event would be delivered; remove the entries",
         );
-    }
-    if reader.is_set(top, "connection_pool") {
-        let origin = reader.origin(top, "connection_pool");
-        reader.warnings.push(format!(
-            "{origin}connection_pool has no effect: session pooling is not available in this build"
-        ));
     }
     config
 }

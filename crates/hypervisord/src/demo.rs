@@ -137,6 +137,7 @@ fn provider(simulator: &Vsim) -> anyhow::Result<ProviderConfig> {
         insecure: false,
         thumbprint: Some(simulator.thumbprint_sha256().to_owned()),
         ca_file: None,
+        proxy: None,
         limits: TimeLimits::default(),
     })
 }

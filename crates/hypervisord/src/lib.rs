@@ -22,6 +22,7 @@ mod submission;
 mod systemd;
 mod telemetry;
 mod token_command;
+mod trust;
 mod verification;
 
 pub use app::App;
@@ -29,7 +30,8 @@ pub use auth::Role;
 pub use cli::{Args, Command, TokenCommand, VerifyLevel};
 pub use commands::run;
 pub use config::{
-    Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, Sources, TimeLimits,
+    Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, SessionPool, Sources,
+    TimeLimits,
 };
 pub use demo::Demo;
 pub use reload::Reload;

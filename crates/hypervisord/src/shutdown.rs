@@ -30,7 +30,19 @@ pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
     );
     for instance in providers.instances() {
         instance.provider.close().await;
-        tracing::debug!(provider = %instance.name, "closed");
+        let pool = instance.provider.connections();
+        tracing::info!(
+            provider = %instance.name,
+            max_connections = pool.max_connections,
+            total_created = pool.total_created,
+            total_borrowed = pool.total_borrowed,
+            total_reused = pool.total_reused,
+            reuse_ratio = format!("{:.2}", pool.reuse_ratio()),
+            total_renewed = pool.total_renewed,
+            total_timeouts = pool.total_timeouts,
+            left_open = pool.total_connections,
+            "session pool statistics"
+        );
     }
     match manager.store().counts().await {
         Ok(counts) => tracing::info!(

@@ -1,6 +1,7 @@
 //! What happens between a request for jobs and the jobs: everything that can be known to be wrong is found
 //! before anything is written down.
 
+mod choice;
 mod output_dir;
 
 use std::collections::BTreeSet;
@@ -188,18 +189,7 @@ impl Submission {
 
     /// One candidate for each VM that `spec` names.
     async fn candidates(&self, spec: &JobSpec) -> Result<Vec<Candidate>, Fault> {
-        let source =
-            self.providers.get(spec.provider.as_ref()).map_err(|error| Fault::new("provider", error))?;
-        let found = source.provider.find(&spec.vm).await.map_err(|error| {
-            tracing::warn!(vm = %spec.vm, provider = %source.name, "look up VM: {}", error.chain());
-            Fault::new("vm_path", error)
-        })?;
-        if found.is_empty() {
-            let text = format!("no VM of {} matches {}", source.name, spec.vm);
-            let error = Error::new(ErrorKind::NotFound, "find VM", text)
-                .with_advice("GET /vms lists what there is; paths look like /DC0/vm/folder/name");
-            return Err(Fault::new("vm_path", error));
-        }
+        let (source, found) = choice::source(&self.providers, spec.provider.as_ref(), &spec.vm).await?;
         let candidates = found.into_iter().map(|vm| {
             let mut spec = spec.clone();
             spec.provider = Some(source.name.clone());

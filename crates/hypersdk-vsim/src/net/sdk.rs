@@ -93,7 +93,7 @@ fn faulty(fault: &Fault) -> Response<Body> {
 }
 
 /// Applies the fault rules to a call; some answer in its place.
-async fn strike(world: &World, call: &Call, cookie: Option<&str>) -> Option<Response<Body>> {
+async fn strike(world: &Arc<World>, call: &Call, cookie: Option<&str>) -> Option<Response<Body>> {
     let vm = world.read(|state| {
         let moref = state.vm_of(&call.this).or_else(|| call.arguments.reference("obj"))?;
         Some((state.name(&moref), moref.id))
@@ -119,6 +119,15 @@ async fn strike(world: &World, call: &Call, cookie: Option<&str>) -> Option<Resp
             FaultKind::MethodFault { fault } => {
                 answer = Some(faulty(&Fault::new(fault, "A fault rule answers in the server's place.")));
             }
+            FaultKind::DetailedFault { fault, message, fields, in_task } => {
+                let message =
+                    message.unwrap_or_else(|| "A fault rule answers in the server's place.".to_owned());
+                let fault = fields
+                    .into_iter()
+                    .fold(Fault::new(fault, message), |fault, (name, text)| fault.with_text(name, text));
+                let task = if in_task { failing_task(world, call, &fault) } else { None };
+                answer = Some(task.unwrap_or_else(|| faulty(&fault)));
+            }
             FaultKind::Delay { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
             FaultKind::ExpireLease { .. } => {
                 world.expire_leases(vm.map(|(_, id)| id));
@@ -131,4 +140,19 @@ async fn strike(world: &World, call: &Call, cookie: Option<&str>) -> Option<Resp
         }
     }
     answer
+}
+
+/// The reply of a method whose task is going to fail; none if it is no method of a machine's task.
+fn failing_task(world: &Arc<World>, call: &Call, fault: &Fault) -> Option<Response<Body>> {
+    let (method, description) = match call.method.as_str() {
+        "CreateSnapshot_Task" => ("CreateSnapshot_Task", "VirtualMachine.createSnapshot"),
+        "RemoveSnapshot_Task" => ("RemoveSnapshot_Task", "vm.Snapshot.remove"),
+        "PowerOnVM_Task" => ("PowerOnVM_Task", "VirtualMachine.powerOn"),
+        "PowerOffVM_Task" => ("PowerOffVM_Task", "VirtualMachine.powerOff"),
+        _ => return None,
+    };
+    let vm = world.read(|state| state.vm_of(&call.this))?;
+    let fault = fault.clone();
+    let task = world.run_task(method, description, &vm, "", move |_, _| Err(fault)).ok()?;
+    Some(respond(StatusCode::OK, XML, reply(&call.method, Some(&task.into()))))
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::value::{MoRef, Struct, Value};
 
 /// A VIM fault: a type name, a message for people, and the type's fields.
@@ -5,7 +7,7 @@ use super::value::{MoRef, Struct, Value};
 pub(crate) struct Fault {
     pub(crate) name: String,
     pub(crate) message: String,
-    pub(crate) fields: Vec<(&'static str, Value)>,
+    pub(crate) fields: Vec<(Cow<'static, str>, Value)>,
 }
 
 impl Fault {
@@ -13,8 +15,8 @@ impl Fault {
         Self { name: name.into(), message: message.into(), fields: Vec::new() }
     }
 
-    fn with(mut self, field: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.push((field, value.into()));
+    fn with(mut self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.fields.push((field.into(), value.into()));
         self
     }
 
@@ -99,6 +101,15 @@ impl Fault {
             .with("lineNumber", 0)
             .with("elementName", element)
             .with("attributeName", attribute)
+    }
+
+    /// With a field written as text; `Type:id` where the schema wants a reference.
+    pub(crate) fn with_text(self, field: String, text: String) -> Self {
+        const REFERENCES: [&str; 7] = ["object", "obj", "host", "vm", "task", "entity", "datastore"];
+        match text.split_once(':') {
+            Some((ty, id)) if REFERENCES.contains(&field.as_str()) => self.with(field, MoRef::new(ty, id)),
+            _ => self.with(field, text),
+        }
     }
 
     pub(crate) fn with_value(self, value: String) -> Self {

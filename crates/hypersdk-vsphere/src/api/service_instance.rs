@@ -56,21 +56,6 @@ impl RetrieveServiceContent {
 method!(RetrieveServiceContent, "RetrieveServiceContent", idempotent: true, reply: ServiceContent,
     write: |_call, _out| {}, read: |reply| ServiceContent::read(&reply.value()?)?);
 
-/// `CurrentTime`: the cheapest call there is; keeps a session alive.
-#[derive(Debug)]
-pub(crate) struct CurrentTime {
-    this: MoRef,
-}
-
-impl CurrentTime {
-    pub(crate) fn new() -> Self {
-        CurrentTime { this: service_instance() }
-    }
-}
-
-method!(CurrentTime, "CurrentTime", idempotent: true, reply: (),
-    write: |_call, _out| {}, read: |_reply| ());
-
 fn service_instance() -> MoRef {
     MoRef::new("ServiceInstance", "ServiceInstance")
 }

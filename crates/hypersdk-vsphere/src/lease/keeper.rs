@@ -75,6 +75,8 @@ impl Keeper {
             None => self.release(held, "the export was given up").await,
             Some(Command::Abort { reason, done }) => {
                 self.release(held, &reason).await;
+                // The session is back in the pool when the holder goes on.
+                drop(self);
                 let _unless_nobody_waits = done.send(());
             }
             Some(Command::Complete { done }) => {
@@ -87,6 +89,7 @@ impl Keeper {
                     held.lease = None;
                 }
                 self.release(held, "the export could not be completed").await;
+                drop(self);
                 let _unless_nobody_waits = done.send(outcome);
             }
         }

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypersdk_core::Error;
+use hypersdk_core::{Error, ErrorKind};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
-use super::Session;
+use super::{Counts, Session};
 use crate::api::{Login, RetrieveServiceContent};
-use crate::config::{Endpoint, VsphereConfig};
+use crate::config::{Endpoint, PoolConfig, VsphereConfig};
 use crate::http::HttpClients;
 use crate::soap::{CallError, Cookie, Fault, FaultKind, Malformed, MoRef, SoapClient, negotiate};
 
@@ -24,6 +26,7 @@ pub(crate) struct Connector {
     /// everybody who waits.
     refused: tokio::sync::Mutex<Option<Instant>>,
     tasks: TaskTracker,
+    counts: Counts,
 }
 
 impl Connector {
@@ -35,11 +38,21 @@ impl Connector {
         let http = HttpClients::new(&config, &endpoint)?;
         let client = http.server()?;
         let refused = tokio::sync::Mutex::new(None);
-        Ok(Arc::new(Connector { config, endpoint, http, client, refused, tasks: TaskTracker::new() }))
+        let tasks = TaskTracker::new();
+        Ok(Arc::new(Connector { config, endpoint, http, client, refused, tasks, counts: Counts::default() }))
     }
 
     pub(crate) fn config(&self) -> &VsphereConfig {
         &self.config
+    }
+
+    pub(crate) fn pool(&self) -> &PoolConfig {
+        &self.config.connection_pool
+    }
+
+    /// What became of the sessions made so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -65,12 +78,25 @@ impl Connector {
 
     /// Logs in.
     ///
+    /// # Cancel safety
+    /// The login goes on when the future is dropped, and is logged out then.
+    ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`](hypersdk_core::ErrorKind::Unauthenticated) for refused credentials, now
     /// or within the last `login_cooldown`; else what the connection failed with.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         let operation = || format!("connect to {}", self.endpoint.host());
-        self.try_connect().await.map_err(|error| error.into_error(operation()))
+        let (done, outcome) = oneshot::channel();
+        let connector = Arc::clone(self);
+        let login = async move {
+            // A session that nobody waits for is dropped here, and so logged out.
+            let _ = done.send(connector.try_connect().await);
+        };
+        self.spawn(login.in_current_span());
+        match outcome.await {
+            Ok(connected) => connected.map_err(|error| error.into_error(operation())),
+            Err(_) => Err(Error::new(ErrorKind::Internal, operation(), "there is no runtime to connect on")),
+        }
     }
 
     async fn try_connect(self: &Arc<Self>) -> Result<Arc<Session>, CallError> {

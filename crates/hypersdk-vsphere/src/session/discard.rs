@@ -12,7 +12,7 @@ pub(crate) struct Discard<C: Call + 'static> {
 
 impl<C: Call + 'static> Discard<C> {
     pub(crate) fn new(scope: &Scope, call: C) -> Self {
-        Discard { scope: scope.clone(), call: Some(call) }
+        Discard { scope: scope.afterwards(), call: Some(call) }
     }
 }
 

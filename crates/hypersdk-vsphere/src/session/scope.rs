@@ -1,5 +1,6 @@
 //! A borrowed session on behalf of one piece of work.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,17 +10,19 @@ use crate::api::ServiceContent;
 use crate::soap::{Call, CallError};
 
 /// Borrows a session. Each call carries the work's name and a number as its operation id, which the server
-/// writes into its logs.
+/// writes into its logs. The session is given back when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     session: Arc<Session>,
     work: Arc<str>,
     calls: Arc<AtomicU64>,
+    /// The lender's: dropping it gives the session back.
+    _loan: Arc<dyn Any + Send + Sync>,
 }
 
 impl Scope {
-    pub(crate) fn new(session: Arc<Session>, work: &str) -> Self {
-        Scope { session, work: work.into(), calls: Arc::default() }
+    pub(crate) fn new(session: Arc<Session>, work: &Arc<str>, loan: Arc<dyn Any + Send + Sync>) -> Self {
+        Scope { session, work: Arc::clone(work), calls: Arc::default(), _loan: loan }
     }
 
     /// Calls a method; see [`Session`] about sessions that end.
@@ -29,15 +32,20 @@ impl Scope {
     }
 
     pub(crate) fn content(&self) -> &ServiceContent {
-        &self.session.content
+        self.session.content()
     }
 
     pub(crate) fn connector(&self) -> &Arc<Connector> {
-        &self.session.connector
+        self.session.connector()
+    }
+
+    /// The same session for tidying up after the work, which does not keep it from the next borrower.
+    pub(super) fn afterwards(&self) -> Scope {
+        Scope { _loan: Arc::new(()), ..self.clone() }
     }
 
     /// Starts background work that ends by itself; the provider's `close` waits for it.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.session.connector.spawn(work);
+        self.session.connector().spawn(work);
     }
 }

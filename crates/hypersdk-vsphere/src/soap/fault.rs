@@ -16,6 +16,19 @@ pub struct Fault {
     details: Vec<(String, String)>,
 }
 
+/// What is to be done about a fault, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultClass {
+    /// Nothing but to try again: it passes, or is made good on the way.
+    Retry,
+    /// Somebody else holds the object, or a host is away: wait, then try again.
+    Wait,
+    /// Nothing changes until a person changes something.
+    Operator,
+    /// A defect, in this program or in the server.
+    Bug,
+}
+
 /// The faults an export meets, by what they mean to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -109,6 +122,11 @@ impl Fault {
         rule_for(&self.type_name).kind
     }
 
+    /// What is to be done about it.
+    pub fn class(&self) -> FaultClass {
+        rule_for(&self.type_name).class
+    }
+
     /// Its type in the vSphere API, e.g. `NoPermission`.
     pub fn type_name(&self) -> &str {
         &self.type_name
@@ -148,10 +166,15 @@ impl fmt::Display for Fault {
             }
             f.write_str(")")?;
         } else {
-            const TOLD: [&str; 9] = [
+            const TOLD: [&str; 14] = [
                 "object",
                 "obj",
                 "file",
+                "datastore",
+                "diskName",
+                "filename",
+                "deviceName",
+                "failureReason",
                 "name",
                 "existingState",
                 "text",

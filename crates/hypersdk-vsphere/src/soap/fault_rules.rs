@@ -5,7 +5,7 @@
 
 use hypersdk_core::ErrorKind;
 
-use super::fault::FaultKind;
+use super::fault::{FaultClass, FaultKind};
 
 /// Whether trying again helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Retry {
 pub(super) struct Rule {
     pub(super) kind: FaultKind,
     pub(super) types: &'static [&'static str],
+    pub(super) class: FaultClass,
     pub(super) error: ErrorKind,
     pub(super) retry: Retry,
     pub(super) advice: &'static str,
@@ -28,82 +29,93 @@ pub(super) struct Rule {
 
 const fn rule(
     kind: FaultKind,
+    class: FaultClass,
     types: &'static [&'static str],
     error: ErrorKind,
     retry: Retry,
     advice: &'static str,
 ) -> Rule {
-    Rule { kind, types, error, retry, advice }
+    Rule { kind, class, types, error, retry, advice }
 }
+
+use FaultClass::{Bug, Operator, Retry as Again, Wait};
 
 #[rustfmt::skip]
 static RULES: &[Rule] = &[
-    rule(FaultKind::NotAuthenticated, &["NotAuthenticated"], ErrorKind::Unavailable, Retry::Backoff,
+    rule(FaultKind::NotAuthenticated, Again, &["NotAuthenticated"], ErrorKind::Unavailable, Retry::Backoff,
         "the session ended; it is renewed by itself"),
-    rule(FaultKind::InvalidLogin, &["InvalidLogin", "NoClientCertificate", "PasswordExpired"],
+    rule(FaultKind::InvalidLogin, Operator, &["InvalidLogin", "NoClientCertificate", "PasswordExpired"],
         ErrorKind::Unauthenticated, Retry::Never,
         "check username and password; they are not tried again by themselves, as that locks accounts"),
-    rule(FaultKind::NoPermission, &["NoPermission", "SecurityError"], ErrorKind::PermissionDenied, Retry::Never,
+    rule(FaultKind::NoPermission, Operator, &["NoPermission", "SecurityError"], ErrorKind::PermissionDenied, Retry::Never,
         "give the account the privilege named, on the object named or above it"),
-    rule(FaultKind::InvalidPowerState, &["InvalidPowerState"], ErrorKind::Conflict, Retry::Never,
+    rule(FaultKind::InvalidPowerState, Operator, &["InvalidPowerState"], ErrorKind::Conflict, Retry::Never,
         "use the power policy `snapshot` to export a running VM, or power it off"),
-    rule(FaultKind::TaskInProgress, &["TaskInProgress", "ConcurrentAccess", "ResourceInUse"],
+    rule(FaultKind::TaskInProgress, Wait, &["TaskInProgress", "ConcurrentAccess", "ResourceInUse"],
         ErrorKind::Conflict, Retry::After(10),
         "another task holds the VM, perhaps a backup; the job waits for it"),
-    rule(FaultKind::FileLocked, &["FileLocked"], ErrorKind::Conflict, Retry::Backoff,
+    rule(FaultKind::FileLocked, Wait, &["FileLocked"], ErrorKind::Conflict, Retry::Backoff,
         "another program or host holds the file; a backup may be running"),
-    rule(FaultKind::FileNotFound, &["FileNotFound"], ErrorKind::NotFound, Retry::Never,
-        "a file of the VM is gone; check its datastore"),
-    rule(FaultKind::NoDiskSpace, &["NoDiskSpace", "InsufficientStorageSpace"],
+    rule(FaultKind::FileNotFound, Again, &["FileNotFound"], ErrorKind::NotFound, Retry::Backoff,
+        "a file of the VM is gone or its datastore away; it is tried again a few times, then look at the datastore"),
+    rule(FaultKind::NoDiskSpace, Operator, &["NoDiskSpace", "InsufficientStorageSpace"],
         ErrorKind::NoSpace, Retry::Never,
         "free space on the VM's datastore: a snapshot cannot grow"),
-    rule(FaultKind::FileFault, &["FileFault", "CannotAccessFile", "FileAlreadyExists", "FileNotWritable",
+    rule(FaultKind::FileFault, Again, &["FileFault", "CannotAccessFile", "FileAlreadyExists", "FileNotWritable",
         "FileTooLarge", "IncorrectFileType", "NetworkCopyFault", "CannotAccessVmDisk", "CannotAccessVmComponent",
         "CannotAccessVmConfig", "VmConfigFault", "FileBackedPortNotSupported"], ErrorKind::Conflict, Retry::Backoff,
         "the server cannot use a file of the VM; look at the VM's events"),
-    rule(FaultKind::ManagedObjectNotFound, &["ManagedObjectNotFound"], ErrorKind::NotFound, Retry::Never,
-        "the object moved or was deleted; list what there is with GET /vms"),
-    rule(FaultKind::Timedout, &["Timedout"], ErrorKind::Timeout, Retry::Backoff,
+    rule(FaultKind::ManagedObjectNotFound, Again, &["ManagedObjectNotFound"], ErrorKind::NotFound, Retry::Backoff,
+        "the object moved or was deleted; the VM is looked up anew, and if it is gone, list what there is with GET /vms"),
+    rule(FaultKind::Timedout, Again, &["Timedout"], ErrorKind::Timeout, Retry::Backoff,
         "the lease ran out; the export starts anew"),
-    rule(FaultKind::HostUnavailable, &["HostNotConnected", "HostNotReachable", "HostCommunication",
+    rule(FaultKind::HostUnavailable, Wait, &["HostNotConnected", "HostNotReachable", "HostCommunication",
         "HostConnectFault", "HostConfigFault", "NoHost", "NoActiveHostInCluster", "CannotAccessNetwork",
         "HostInMaintenanceMode", "InvalidHostState", "InvalidHostConnectionState"], ErrorKind::Unavailable,
         Retry::After(30), "the host is away; see that it is connected and not in maintenance mode"),
-    rule(FaultKind::QuestionPending, &["QuestionPending"], ErrorKind::Conflict, Retry::Never,
+    rule(FaultKind::QuestionPending, Operator, &["QuestionPending"], ErrorKind::Conflict, Retry::Never,
         "the VM waits for an answer; give it in the vSphere Client"),
-    rule(FaultKind::Restricted, &["RestrictedVersion", "RestrictedByAdministrator", "LicenseRestricted",
+    rule(FaultKind::Restricted, Operator, &["RestrictedVersion", "RestrictedByAdministrator", "LicenseRestricted",
         "LicenseExpired", "LicenseEntityNotFound", "InsufficientLicense*", "NotEnoughLicenses", "InvalidLicense",
         "ExpiredFeatureLicense", "ExpiredEditionLicense"], ErrorKind::Unsupported, Retry::Never,
         "the server's licence does not include this; a free ESXi cannot export through its API"),
-    rule(FaultKind::Export, &["OvfExport*", "OvfUnableToExportDisk", "OvfUnsupportedDeviceExport",
+    rule(FaultKind::Export, Operator, &["OvfExport*", "OvfUnableToExportDisk", "OvfUnsupportedDeviceExport",
         "OvfConnectedDevice*", "OvfUnsupportedSection", "OvfToXmlUnsupportedElement", "OvfInvalidPackage*",
         "OvfFault", "DisallowedDiskModeChange", "OvfUnsupported*"], ErrorKind::Unsupported, Retry::Never,
         "a device of the VM cannot be exported; disconnect or remove it"),
-    rule(FaultKind::Encrypted, &["EncryptionKeyRequired", "VmEncrypt*", "CryptoManager*", "VTpm*", "Vtpm*",
+    rule(FaultKind::Encrypted, Operator, &["EncryptionKeyRequired", "VmEncrypt*", "CryptoManager*", "VTpm*", "Vtpm*",
         "KeyProvider*", "OvfEncrypt*"], ErrorKind::Unsupported, Retry::Never,
         "an encrypted VM or one with a vTPM cannot leave as OVF; decrypt it or remove the vTPM"),
-    rule(FaultKind::Quiesce, &["ApplicationQuiesceFault", "FilesystemQuiesceFault", "ToolsUnavailable",
+    rule(FaultKind::Quiesce, Operator, &["ApplicationQuiesceFault", "FilesystemQuiesceFault", "ToolsUnavailable",
         "SnapshotQuiesce*"], ErrorKind::Conflict, Retry::Never,
         "the guest could not be quiesced; set quiesce to false for a crash-consistent export, or mend the guest's tools"),
-    rule(FaultKind::SslVerify, &["SSLVerifyFault", "SSLDisabledFault"], ErrorKind::Unavailable, Retry::Never,
+    rule(FaultKind::SslVerify, Operator, &["SSLVerifyFault", "SSLDisabledFault"], ErrorKind::Unavailable, Retry::Never,
         "the certificate is not the expected one; set `thumbprint` if it is right"),
-    rule(FaultKind::NotSupported, &["NotSupported", "NotImplemented", "MethodNotFound", "MethodDisabled",
+    rule(FaultKind::NotSupported, Operator, &["NotSupported", "NotImplemented", "MethodNotFound", "MethodDisabled",
         "UnsupportedVersionURI", "NotSupportedHost*", "NotSupportedDevice*", "DeviceNotSupported",
         "VirtualDiskModeNotSupported", "SnapshotNoChange", "MultipleSnapshotsNotSupported",
         "SnapshotIncompatibleDeviceInVm", "RDMNotSupported*", "RawDiskNotSupported", "SharedBusControllerNotSupported"],
         ErrorKind::Unsupported, Retry::Never, "the server cannot do this"),
-    rule(FaultKind::InvalidState, &["InvalidState", "AlreadyBeingManaged", "VmPowerOnDisabled", "SnapshotFault",
+    rule(FaultKind::InvalidState, Again, &["InvalidState", "AlreadyBeingManaged", "VmPowerOnDisabled", "SnapshotFault",
         "SnapshotLocked", "SnapshotDisabled", "TooManySnapshotLevels", "MemorySnapshotOnIndependentDisk",
         "InvalidSnapshotFormat", "GenericVmConfigFault", "VmToolsUpgradeFault"], ErrorKind::Conflict, Retry::Backoff,
         "the object is in a state that forbids this; look at its recent tasks"),
-    rule(FaultKind::RequestCanceled, &["RequestCanceled"], ErrorKind::Conflict, Retry::Never,
+    rule(FaultKind::RequestCanceled, Operator, &["RequestCanceled"], ErrorKind::Conflict, Retry::Never,
         "somebody cancelled the task at the server"),
-    rule(FaultKind::InvalidArgument, &["InvalidArgument", "InvalidName", "InvalidProperty", "InvalidType",
-        "InvalidRequest", "InvalidDatastore*", "InvalidController"], ErrorKind::Invalid, Retry::Never, ""),
+    rule(FaultKind::InvalidArgument, Bug, &["InvalidArgument", "InvalidName", "InvalidProperty", "InvalidType",
+        "InvalidRequest", "InvalidDatastore*", "InvalidController"], ErrorKind::Invalid, Retry::Never,
+        "the server does not understand the request: report it with the log at level debug"),
 ];
 
 /// For a fault that is not in the table.
-static OTHER: Rule = rule(FaultKind::Other, &[], ErrorKind::Internal, Retry::Never, "");
+static OTHER: Rule = rule(
+    FaultKind::Other,
+    Bug,
+    &[],
+    ErrorKind::Internal,
+    Retry::Never,
+    "a fault this program does not know: look it up in the vSphere API reference, and report it with the log",
+);
 
 /// The row about a fault type.
 pub(super) fn rule_for(type_name: &str) -> &'static Rule {
@@ -136,8 +148,8 @@ mod tests {
             ("ResourceInUse", K::TaskInProgress, E::Conflict, true),
             ("FileLocked", K::FileLocked, E::Conflict, true),
             ("FileFault", K::FileFault, E::Conflict, true),
-            ("FileNotFound", K::FileNotFound, E::NotFound, false),
-            ("ManagedObjectNotFound", K::ManagedObjectNotFound, E::NotFound, false),
+            ("FileNotFound", K::FileNotFound, E::NotFound, true),
+            ("ManagedObjectNotFound", K::ManagedObjectNotFound, E::NotFound, true),
             ("Timedout", K::Timedout, E::Timeout, true),
             ("HostNotConnected", K::HostUnavailable, E::Unavailable, true),
             ("HostNotReachable", K::HostUnavailable, E::Unavailable, true),

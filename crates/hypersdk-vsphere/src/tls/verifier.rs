@@ -9,6 +9,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
+use super::known_hosts::KnownHosts;
 use super::thumbprint::Thumbprint;
 
 /// A server's certificate that was refused, with the thumbprints it has. Found as the
@@ -30,9 +31,9 @@ impl CertificateRefused {
     /// What a person can do about it.
     pub fn remedy(&self) -> String {
         format!(
-            "compare with the thumbprint the server itself shows; if it is the same, set `thumbprint: \"{}\"`, or \
-             name its authority with `ca_file`",
-            self.sha256
+            "compare with the thumbprint the server itself shows; if it is the same, record it with `hypervisord trust \
+             {}`, or set `thumbprint: \"{}\"`, or name its authority with `ca_file`",
+            self.server, self.sha256
         )
     }
 }
@@ -40,12 +41,38 @@ impl CertificateRefused {
 /// Who is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Whoever a known authority vouches for, and whoever has one of these thumbprints.
-    Authorities { or_pinned: Vec<Thumbprint> },
+    /// Whoever a known authority vouches for, whoever has one of these thumbprints, and whom a person confirmed.
+    Authorities { or_pinned: Vec<Thumbprint>, or_confirmed: Option<Confirmed> },
     /// Only who has this thumbprint.
     Pinned(Thumbprint),
     /// Anybody.
     Anybody,
+    /// Nobody: the certificate is only looked at.
+    Nobody,
+}
+
+/// What a person may have confirmed about one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Confirmed {
+    pub(super) hosts: KnownHosts,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Confirmed {
+    /// Whether it is about this certificate; `otherwise` is why the certificate is refused if nothing was said.
+    fn verdict(&self, certificate: &[u8], otherwise: String) -> Result<(), String> {
+        let file = self.hosts.path().display();
+        let known = match self.hosts.thumbprints(&self.host, self.port) {
+            Ok(known) => known,
+            Err(error) => return Err(format!("{otherwise}, and {file} cannot be read: {error}")),
+        };
+        match known.first() {
+            _ if known.iter().any(|thumbprint| thumbprint.matches(certificate)) => Ok(()),
+            Some(other) => Err(format!("it is not the one confirmed earlier: {file} says {other}")),
+            None => Err(otherwise),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -78,11 +105,12 @@ impl Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<(), String> {
-        let or_pinned = match &self.trust {
+        let (or_pinned, or_confirmed) = match &self.trust {
             Trust::Anybody => return Ok(()),
             Trust::Pinned(thumbprint) if thumbprint.matches(end_entity) => return Ok(()),
             Trust::Pinned(thumbprint) => return Err(format!("`thumbprint` says {thumbprint}")),
-            Trust::Authorities { or_pinned } => or_pinned,
+            Trust::Nobody => return Err("it is only looked at".to_owned()),
+            Trust::Authorities { or_pinned, or_confirmed } => (or_pinned, or_confirmed),
         };
         if self.given.iter().any(|given| given == end_entity) {
             return Ok(());
@@ -101,7 +129,10 @@ impl Verifier {
         match by_authority {
             Ok(_) => Ok(()),
             Err(_) if or_pinned.iter().any(|thumbprint| thumbprint.matches(end_entity)) => Ok(()),
-            Err(reason) => Err(reason),
+            Err(reason) => match or_confirmed {
+                Some(confirmed) => confirmed.verdict(end_entity, reason),
+                None => Err(reason),
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Connections to vSphere: the default one at the top level, named ones under `providers`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hypersdk_core::ProviderName;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::environment::Environment;
+use super::pool::SessionPool;
 use super::read::{Reader, Values, boolean, one_of, path};
 use super::secret;
 use super::{duration, keys};
@@ -35,6 +36,8 @@ pub struct ProviderConfig {
     pub thumbprint: Option<String>,
     /// Authorities that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy that everything goes through; may hold a password.
+    pub proxy: Option<SecretString>,
     /// How long to wait for it.
     pub limits: TimeLimits,
 }
@@ -81,7 +84,7 @@ fn limit(text: &str) -> Result<Duration, String> {
 
 impl ProviderConfig {
     /// What the provider's factory is given. Contains the password.
-    pub(crate) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self, pool: &SessionPool, known_hosts: &Path) -> Value {
         let mut value = Map::new();
         value.insert("url".into(), self.vcenter_url.as_str().into());
         value.insert("username".into(), self.username.as_str().into());
@@ -93,6 +96,11 @@ impl ProviderConfig {
         if let Some(file) = &self.ca_file {
             value.insert("ca_file".into(), file.display().to_string().into());
         }
+        value.insert("known_hosts".into(), known_hosts.display().to_string().into());
+        if let Some(proxy) = &self.proxy {
+            value.insert("proxy".into(), proxy.expose_secret().into());
+        }
+        value.insert("connection_pool".into(), pool.to_value());
         let TimeLimits { connect, call, stream_idle } = self.limits;
         for (key, limit) in
             [("connect_timeout", connect), ("call_timeout", call), ("stream_idle_timeout", stream_idle)]
@@ -157,10 +165,14 @@ fn read_one(
 ) -> Option<ProviderConfig> {
     let before = reader.mistakes.len();
     let url = reader.optional(values, "vcenter_url", address);
-    let username = reader.text(values, "username").map(|text| text.text);
+    let username = reader.optional(values, "username", account);
     let password = secret::password(reader, values, environment, credential);
     let insecure = reader.value(values, "insecure", boolean);
-    let thumbprint = reader.text(values, "thumbprint").map(|text| text.text);
+    let thumbprint = reader.optional(values, "thumbprint", |text| {
+        text.parse::<hypersdk_vsphere::Thumbprint>()
+            .map(|_| text.to_owned())
+            .map_err(|error| error.to_string())
+    });
     let ca_file = reader.optional(values, "ca_file", |text| {
         let path = path(text)?;
         match std::fs::File::open(&path) {
@@ -168,6 +180,7 @@ fn read_one(
             Err(error) => Err(format!("cannot read {text:?}: {error}")),
         }
     });
+    let proxy = proxy(reader, values);
     let limits = TimeLimits::read(reader, values);
     if reader.mistakes.len() > before {
         return None;
@@ -196,8 +209,34 @@ fn read_one(
         insecure,
         thumbprint,
         ca_file,
+        proxy,
         limits,
     })
+}
+
+/// The proxy, if one is set.
+pub(super) fn proxy(reader: &mut Reader<'_>, values: &Values) -> Option<SecretString> {
+    reader.optional(values, "proxy", |text| {
+        // The text itself is not shown: it may hold a password.
+        const HINT: &str = "write http://proxy.example.com:3128";
+        let url = Url::parse(text.trim()).map_err(|error| format!("is not a URL ({error}); {HINT}"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(format!("is not an http or https URL; {HINT}"));
+        }
+        Ok(SecretString::from(url.as_str()))
+    })
+}
+
+/// An account, as `DOMAIN\user` or `user@domain`.
+fn account(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err(
+            "has a control character in it: within double quotes YAML reads \\b, \\t, \\n as such; write \
+                    the account without quotes or within single quotes"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 struct Address {

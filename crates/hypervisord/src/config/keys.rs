@@ -40,6 +40,8 @@ pub(super) static TOP: Section = Section {
         with_default("insecure", "false"),
         key("thumbprint"),
         key("ca_file"),
+        with_default("known_hosts", "./hypersdk.known_hosts"),
+        key("proxy"),
         with_default("connect_timeout", "10s"),
         with_default("call_timeout", "60s"),
         with_default("stream_idle_timeout", "60s"),
@@ -80,6 +82,7 @@ pub(super) static PROVIDER: Section = Section {
         with_default("insecure", "false"),
         key("thumbprint"),
         key("ca_file"),
+        key("proxy"),
         with_default("connect_timeout", "10s"),
         with_default("call_timeout", "60s"),
         with_default("stream_idle_timeout", "60s"),
@@ -114,8 +117,15 @@ pub(super) static SERVER: Section = Section {
     ],
 };
 
-static POOL: Section = Section {
-    keys: &[key("enabled"), key("max_connections"), key("idle_timeout"), key("health_check_interval")],
+/// The keys of `connection_pool`.
+pub(super) static POOL: Section = Section {
+    keys: &[
+        with_default("enabled", "true"),
+        with_default("max_connections", "5"),
+        with_default("idle_timeout", "5m"),
+        with_default("health_check_interval", "30s"),
+        with_default("borrow_timeout", "30s"),
+    ],
 };
 
 /// What a written key is.

@@ -1,6 +1,7 @@
 //! The effective configuration as YAML, with secrets masked.
 
 use hypersdk_store::DatabaseLocation;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{Config, duration};
@@ -17,6 +18,8 @@ struct Shown<'a> {
     tls: Option<ShownTls>,
     server: ShownServer<'a>,
     providers: Vec<ShownProvider<'a>>,
+    known_hosts: String,
+    connection_pool: ShownPool,
     timeout: String,
     download_workers: u32,
     retry_attempts: u32,
@@ -74,6 +77,15 @@ struct ShownServer<'a> {
 }
 
 #[derive(Serialize)]
+struct ShownPool {
+    enabled: bool,
+    max_connections: u32,
+    idle_timeout: String,
+    health_check_interval: String,
+    borrow_timeout: String,
+}
+
+#[derive(Serialize)]
 struct ShownProvider<'a> {
     name: &'a str,
     r#type: &'a str,
@@ -85,6 +97,8 @@ struct ShownProvider<'a> {
     thumbprint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
     connect_timeout: String,
     call_timeout: String,
     stream_idle_timeout: String,
@@ -92,6 +106,16 @@ struct ShownProvider<'a> {
 
 fn text(path: &std::path::Path) -> String {
     path.display().to_string()
+}
+
+/// A URL without the login in it.
+fn masked(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return MASK.to_owned() };
+    if !url.username().is_empty() || url.password().is_some() {
+        // Neither fails for a URL that has a host.
+        let _ = (url.set_username("masked"), url.set_password(Some(MASK)));
+    }
+    url.into()
 }
 
 pub(super) fn yaml(config: &Config) -> String {
@@ -138,11 +162,20 @@ pub(super) fn yaml(config: &Config) -> String {
                 insecure: provider.insecure,
                 thumbprint: provider.thumbprint.as_deref(),
                 ca_file: provider.ca_file.as_ref().map(|path| path.display().to_string()),
+                proxy: provider.proxy.as_ref().map(|proxy| masked(proxy.expose_secret())),
                 connect_timeout: duration::display(provider.limits.connect),
                 call_timeout: duration::display(provider.limits.call),
                 stream_idle_timeout: duration::display(provider.limits.stream_idle),
             })
             .collect(),
+        known_hosts: config.known_hosts.display().to_string(),
+        connection_pool: ShownPool {
+            enabled: config.session_pool.enabled,
+            max_connections: config.session_pool.max_connections,
+            idle_timeout: duration::display(config.session_pool.idle_timeout),
+            health_check_interval: duration::display(config.session_pool.health_check_interval),
+            borrow_timeout: duration::display(config.session_pool.borrow_timeout),
+        },
         timeout: config.timeout.map_or_else(|| "0".to_owned(), duration::display),
         download_workers: config.download_workers,
         retry_attempts: config.retry_attempts,

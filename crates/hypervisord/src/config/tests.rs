@@ -63,6 +63,9 @@ fn each_mistake_names_key_line_and_remedy() {
         ("vcenter_url: vc\nusername: x\npassword_file: /nowhere/pw\n", "password_file", 3, "cannot read"),
         ("vcenter_url: vc\nusername: x\npassword: a\nca_file: /nowhere/ca\n", "ca_file", 4, "cannot read"),
         ("insecure: perhaps\nvcenter_url: vc\nusername: x\npassword: a\n", "insecure", 1, "true nor false"),
+        ("vcenter_url: vc\nusername: \"A\\backup\"\npassword: a\n", "username", 2, "single quotes"),
+        ("vcenter_url: vc\nusername: x\npassword: a\nthumbprint: AB\n", "thumbprint", 4, "SHA-256"),
+        ("vcenter_url: vc\nusername: x\npassword: a\nproxy: 10.0.0.1:3128\n", "proxy", 4, "http://proxy"),
         ("providers: vc\n", "providers", 1, "list"),
         ("providers:\n  - vcenter_url: vc\n", "providers[0].name", 2, "missing"),
         ("providers:\n  - name: a\n    usrname: x\n", "providers[0].usrname", 3, "did you mean username?"),
@@ -80,6 +83,9 @@ fn each_mistake_names_key_line_and_remedy() {
         ("database_url: mysql://x\n", "database_url", 1, "sqlite:"),
         ("export_root: srv\n", "export_root", 1, "absolute"),
         ("vcenterurl: a\nvcenter_url: b\n", "vcenter_url", 2, "given twice"),
+        ("connection_pool: 5\n", "connection_pool", 1, "keys and values"),
+        ("connection_pool:\n  max_connections: 0\n", "connection_pool.max_connections", 2, "from 1 to 100"),
+        ("connection_pool:\n  idle_timeout: 0s\n", "connection_pool.idle_timeout", 2, "longer than zero"),
         ("connection_pool:\n  max_conections: 3\n", "connection_pool.max_conections", 2, "max_connections"),
         ("- a\n", "", 1, "keys and values"),
         ("a: [\n", "", 1, "unclosed"),
@@ -236,9 +242,19 @@ fn an_open_address_needs_a_decision() {
 }
 
 #[test]
-fn what_is_not_available_yet_is_said() {
-    let config = load("connection_pool:\n  enabled: true\n  max_connections: 5\nwebhooks: []\n").unwrap();
-    assert!(config.warnings[0].contains("connection_pool has no effect"), "{:?}", config.warnings);
+fn the_session_pool_is_read_and_handed_to_each_connection() {
+    assert_eq!(load("").unwrap().session_pool.max_connections, 5);
+    let config = load(&format!(
+        "{CONNECTION}connectionpool:\n  enabled: false\n  max_connections: 9\n  idle_timeout: 1m30s\n"
+    ))
+    .unwrap();
+    let pool = &config.session_pool;
+    assert!(!pool.enabled);
+    assert_eq!(pool.idle_timeout, Duration::from_secs(90));
+    assert_eq!(pool.health_check_interval, Duration::from_secs(30));
+    let value = config.providers[0].to_value(pool, &config.known_hosts);
+    assert_eq!(value["connection_pool"]["max_connections"], 9);
+    hypersdk_vsphere::factory(&value).expect("the provider reads it");
 }
 
 #[test]
@@ -287,4 +303,38 @@ fn the_example_documents_every_key_with_its_default() {
         })
         .fold(String::new(), |text, line| text + line + "\n");
     assert_eq!(load(&defaults).unwrap().to_yaml(), load("").unwrap().to_yaml());
+}
+
+#[test]
+fn accounts_of_a_domain_are_read_as_they_are_written() {
+    for (yaml, account) in [
+        ("VSPHERE.LOCAL\\backup", "VSPHERE.LOCAL\\backup"),
+        ("'VSPHERE.LOCAL\\backup'", "VSPHERE.LOCAL\\backup"),
+        ("\"VSPHERE.LOCAL\\\\backup\"", "VSPHERE.LOCAL\\backup"),
+        ("backup@vsphere.local", "backup@vsphere.local"),
+    ] {
+        let config = load(&format!("vcenter_url: vc\nusername: {yaml}\npassword: p\n")).unwrap();
+        assert_eq!(config.providers[0].username, account, "{yaml}");
+    }
+    let config = load("vcenter_url: https://VSPHERE.LOCAL%5Cbackup:p@vc\n").unwrap();
+    assert_eq!(config.providers[0].username, "VSPHERE.LOCAL\\backup");
+}
+
+#[test]
+fn a_named_connection_has_a_credential_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hypersdk.berlin.password"), "of-berlin\n").unwrap();
+    let credentials = dir.path().display().to_string();
+    let yaml = "providers:\n  - {name: berlin, vcenter_url: b, username: u}\n";
+    let config = load_with(yaml, &[("CREDENTIALS_DIRECTORY", &credentials)]).unwrap();
+    assert_eq!(password(&config), "of-berlin");
+    assert!(load(yaml).unwrap_err().to_string().contains("hypersdk.berlin.password"));
+}
+
+#[test]
+fn the_password_of_a_proxy_is_never_shown() {
+    let config = load(&format!("{CONNECTION}proxy: http://user:hunter2@proxy:3128\n")).unwrap();
+    let shown = config.to_yaml();
+    assert!(shown.contains("proxy:3128") && !shown.contains("hunter2"), "{shown}");
+    assert!(!format!("{config:?}").contains("hunter2"));
 }

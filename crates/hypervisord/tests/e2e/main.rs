@@ -1,6 +1,7 @@
 //! The real binary over its real interfaces, against the simulator.
 
 mod access;
+mod connections;
 mod content;
 mod contract;
 mod durability;
@@ -10,8 +11,10 @@ mod input;
 mod kills;
 mod main_job;
 mod openapi;
+mod pool;
 mod postgres;
 mod schedules;
 mod shapes;
+mod soak;
 mod support;
 mod world;

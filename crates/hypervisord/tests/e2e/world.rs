@@ -108,7 +108,8 @@ impl World {
     }
 
     /// Stops the daemon and asserts that nothing is left behind at the source.
-    pub(crate) async fn stop_clean(self) {
+    /// Gives the daemon's log.
+    pub(crate) async fn stop_clean(self) -> String {
         let (status, took, log) = self.daemon.stop();
         assert!(status.success(), "{status}\n{log}");
         assert!(took < Duration::from_secs(15), "stopping took {took:?}\n{log}");
@@ -117,5 +118,6 @@ impl World {
         assert_eq!(left.open_sessions(), [""; 0], "sessions are logged out\n{log}");
         assert!(left.snapshots().is_empty(), "snapshots are removed: {:?}\n{log}", left.snapshots());
         self.sim.shutdown().await;
+        log
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Result};
 use crate::id::VmId;
 use crate::provider::{
-    ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, HostDigest,
-    PackagedFile, Provider, SourceFile,
+    ByteStream, Capabilities, ConnectionStats, Descriptor, ExportOptions, ExportSession, ExportSource,
+    HostDigest, PackagedFile, Provider, SourceFile,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -46,6 +46,10 @@ impl Provider for Limit {
             .map_err(|_| Error::cancelled("wait for an export slot"))?;
         let inner = self.inner.open_export(vm, options).await?;
         Ok(Box::new(LimitedSession { inner, permit }))
+    }
+
+    fn connections(&self) -> ConnectionStats {
+        self.inner.connections()
     }
 
     async fn close(&self) {

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 
 use crate::error::{Error, Result, RetryHint};
 use crate::id::VmId;
-use crate::provider::{Capabilities, ExportOptions, ExportSession, Provider};
+use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// How long to wait between attempts.
@@ -95,6 +95,10 @@ impl Provider for Retry {
                 Err(error) => self.pause(&mut attempt, error).await?,
             }
         }
+    }
+
+    fn connections(&self) -> ConnectionStats {
+        self.inner.connections()
     }
 
     async fn close(&self) {

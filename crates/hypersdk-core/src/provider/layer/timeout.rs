@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::VmId;
-use crate::provider::{Capabilities, ExportOptions, ExportSession, Provider};
+use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// Gives every call at most `limit`. Dropping the late call releases what it held, as the port demands. The
@@ -46,6 +46,10 @@ impl Provider for Timeout {
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
         self.bounded("open export", self.inner.open_export(vm, options)).await
+    }
+
+    fn connections(&self) -> ConnectionStats {
+        self.inner.connections()
     }
 
     async fn close(&self) {

@@ -6,7 +6,7 @@ use tracing::Instrument;
 
 use crate::error::Result;
 use crate::id::VmId;
-use crate::provider::{Capabilities, ExportOptions, ExportSession, Provider};
+use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// Puts every call into a span that carries the provider's name.
@@ -39,6 +39,10 @@ impl Provider for Traced {
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
         let span = tracing::info_span!("open_export", provider = %self.name, %vm);
         self.inner.open_export(vm, options).instrument(span).await
+    }
+
+    fn connections(&self) -> ConnectionStats {
+        self.inner.connections()
     }
 
     async fn close(&self) {
