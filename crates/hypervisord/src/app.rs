@@ -199,11 +199,7 @@ fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {
     let mut registry = ProviderRegistry::new();
     registry.register("vsphere", hypersdk_vsphere::factory);
     for provider in &config.providers {
-        registry.open(
-            provider.name.clone(),
-            &provider.provider_type,
-            &provider.to_value(&config.session_pool, &config.known_hosts),
-        )?;
+        registry.open(provider.name.clone(), &provider.provider_type, &provider.to_value())?;
     }
     if config.providers.is_empty() {
         tracing::warn!("no vCenter is configured: set vcenter_url, username and password");

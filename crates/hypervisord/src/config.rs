@@ -197,7 +197,7 @@ impl figment::Provider for Texts {
 }
 
 fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment) -> Config {
-    let config = Config {
+    let mut config = Config {
         providers: connection::read_all(reader, top, environment),
         known_hosts: reader.value(top, "known_hosts", path),
         proxy: connection::proxy(reader, top),
@@ -222,6 +222,10 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         export_root: reader.optional(top, "export_root", absolute),
         warnings: Vec::new(),
     };
+    for provider in &mut config.providers {
+        provider.session_pool = config.session_pool.clone();
+        provider.known_hosts = Some(config.known_hosts.clone());
+    }
     access::check_exposure(reader, top, &config);
     if reader.flagged(top, "webhooks") {
         reader.mistake(

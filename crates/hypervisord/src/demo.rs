@@ -10,7 +10,7 @@ use hypersdk_store::DatabaseLocation;
 use hypersdk_vsim::{DiskSpec, PowerState, VmSpec, Vsim};
 use secrecy::SecretString;
 
-use crate::config::{Config, ListenAddr, ProviderConfig, Sources, TimeLimits};
+use crate::config::{Config, ListenAddr, ProviderConfig, SessionPool, Sources, TimeLimits};
 
 /// Capacity of the sample VM's disks in bytes.
 const DISK_BYTES: u64 = 256 << 20;
@@ -138,6 +138,8 @@ fn provider(simulator: &Vsim) -> anyhow::Result<ProviderConfig> {
         thumbprint: Some(simulator.thumbprint_sha256().to_owned()),
         ca_file: None,
         proxy: None,
+        known_hosts: None,
+        session_pool: SessionPool::default(),
         limits: TimeLimits::default(),
     })
 }

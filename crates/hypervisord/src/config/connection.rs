@@ -1,6 +1,6 @@
 //! Connections to vSphere: the default one at the top level, named ones under `providers`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hypersdk_core::ProviderName;
@@ -38,6 +38,10 @@ pub struct ProviderConfig {
     pub ca_file: Option<PathBuf>,
     /// The HTTP proxy that everything goes through; may hold a password.
     pub proxy: Option<SecretString>,
+    /// The certificates that a person has confirmed, of all connections.
+    pub known_hosts: Option<PathBuf>,
+    /// How its sessions are kept, as those of all connections.
+    pub session_pool: SessionPool,
     /// How long to wait for it.
     pub limits: TimeLimits,
 }
@@ -84,7 +88,7 @@ fn limit(text: &str) -> Result<Duration, String> {
 
 impl ProviderConfig {
     /// What the provider's factory is given. Contains the password.
-    pub(crate) fn to_value(&self, pool: &SessionPool, known_hosts: &Path) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let mut value = Map::new();
         value.insert("url".into(), self.vcenter_url.as_str().into());
         value.insert("username".into(), self.username.as_str().into());
@@ -96,11 +100,13 @@ impl ProviderConfig {
         if let Some(file) = &self.ca_file {
             value.insert("ca_file".into(), file.display().to_string().into());
         }
-        value.insert("known_hosts".into(), known_hosts.display().to_string().into());
+        if let Some(file) = &self.known_hosts {
+            value.insert("known_hosts".into(), file.display().to_string().into());
+        }
         if let Some(proxy) = &self.proxy {
             value.insert("proxy".into(), proxy.expose_secret().into());
         }
-        value.insert("connection_pool".into(), pool.to_value());
+        value.insert("connection_pool".into(), self.session_pool.to_value());
         let TimeLimits { connect, call, stream_idle } = self.limits;
         for (key, limit) in
             [("connect_timeout", connect), ("call_timeout", call), ("stream_idle_timeout", stream_idle)]
@@ -210,6 +216,8 @@ fn read_one(
         thumbprint,
         ca_file,
         proxy,
+        known_hosts: None,
+        session_pool: SessionPool::default(),
         limits,
     })
 }

@@ -47,6 +47,18 @@ impl SessionPool {
     }
 }
 
+impl Default for SessionPool {
+    fn default() -> Self {
+        SessionPool {
+            enabled: true,
+            max_connections: 5,
+            idle_timeout: Duration::from_secs(5 * 60),
+            health_check_interval: Duration::from_secs(30),
+            borrow_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text)?;
     if time.is_zero() {

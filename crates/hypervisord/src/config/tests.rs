@@ -252,7 +252,7 @@ fn the_session_pool_is_read_and_handed_to_each_connection() {
     assert!(!pool.enabled);
     assert_eq!(pool.idle_timeout, Duration::from_secs(90));
     assert_eq!(pool.health_check_interval, Duration::from_secs(30));
-    let value = config.providers[0].to_value(pool, &config.known_hosts);
+    let value = config.providers[0].to_value();
     assert_eq!(value["connection_pool"]["max_connections"], 9);
     hypersdk_vsphere::factory(&value).expect("the provider reads it");
 }
