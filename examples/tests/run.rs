@@ -151,6 +151,16 @@ fn several_vcenters_says_which_of_them_has_a_vm() {
     assert!(run("several_vcenters", &["/DC0/vm/db01"]).contains("/DC0/vm/db01 is at paris\n"));
 }
 
+#[test]
+fn webhooks_arrive_signed_and_in_order() {
+    let printed = run("webhooks", &[]);
+    let events = ["job.created", "job.started", "job.completed"];
+    let places: Vec<Option<usize>> =
+        events.iter().map(|event| printed.find(&format!("verified \"{event}\""))).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{printed}");
+    assert!(printed.contains("3 delivered"), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_environment_names_is_used_and_nothing_is_taken_from_it_unasked() {
     let server = Vsim::builder().vms(5).start().await.expect("the simulator starts");

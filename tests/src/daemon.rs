@@ -66,6 +66,7 @@ impl DaemonConfig {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
     client: Client,
 }
 
@@ -88,7 +89,7 @@ impl Daemon {
         let (found, address) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if let Some(rest) = line.split("listening on ").nth(1) {
                     let _ = found.send(rest.split_whitespace().next().unwrap_or(rest).to_owned());
@@ -101,7 +102,7 @@ impl Daemon {
         let base = address.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             panic!("the daemon did not listen:\n{}", log.lock().expect("no holder panics"))
         });
-        Daemon { child, log, client: Client::new(base.trim_end_matches('/')) }
+        Daemon { child, log, reader: Some(reader), client: Client::new(base.trim_end_matches('/')) }
     }
 
     /// A client of it.
@@ -130,6 +131,10 @@ impl Daemon {
         let begun = Instant::now();
         self.signal(Signal::TERM);
         let status = self.wait();
+        // Its last lines are read.
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
         (status, begun.elapsed(), self.log())
     }
 

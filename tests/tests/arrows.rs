@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hypersdk-vsphere", &["hypersdk-core"]),
     ("hypersdk-export", &["hypersdk-core", "hypersdk-ova"]),
     ("hypersdk-sched", &["hypersdk-core"]),
-    ("hypersdk-store", &["hypersdk-core", "hypersdk-sched"]),
+    ("hypersdk-webhook", &["hypersdk-core"]),
+    ("hypersdk-store", &["hypersdk-core", "hypersdk-sched", "hypersdk-webhook"]),
     ("hyperctl", &["hypersdk-core", "hypersdk-export", "hypersdk-vsphere"]),
     (
         "hypervisord",
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hypersdk-store",
             "hypersdk-vsim",
             "hypersdk-vsphere",
+            "hypersdk-webhook",
         ],
     ),
 ];
@@ -41,6 +43,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("hypersdk-sched", &["axum", "hyper", "reqwest", "sqlx", "figment", "quick-xml"]),
     ("hypersdk-store", &["axum", "hyper", "reqwest", "figment", "quick-xml"]),
     ("hyperctl", &["axum", "hyper", "sqlx", "figment", "quick-xml"]),
+    ("hypersdk-webhook", &["axum", "hyper", "sqlx", "figment", "quick-xml"]),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -42,7 +42,7 @@ fn example_keys() -> BTreeMap<String, String> {
             4.. if !inner.is_empty() => {
                 keys.insert(format!("{parent}.{inner}.{name}"), default.to_owned());
             }
-            _ if keys.contains_key(name) => {}
+            _ if parent != "webhooks" && keys.contains_key(name) => {}
             _ if parent == "providers" => {
                 let default = if name == "name" { "none" } else { default };
                 keys.insert(format!("providers[].{name}"), default.to_owned());

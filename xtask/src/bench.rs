@@ -16,6 +16,7 @@ mod report;
 mod series;
 mod simulator;
 mod usage;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -34,6 +35,10 @@ pub(crate) enum Bench {
     Package(PackageOptions),
     /// Short jobs with a session pool against a login for each.
     Pool(pool::PoolOptions),
+    /// Deliveries a second to a local receiver, and memory while many wait.
+    Webhooks(webhooks::WebhookOptions),
+    #[command(hide = true)]
+    Receive(webhooks::Receive),
     #[command(hide = true)]
     Simulate(simulator::Simulate),
     #[command(hide = true)]
@@ -87,6 +92,11 @@ impl Bench {
             Bench::Simulate(simulate) => {
                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(simulate.run())
             }
+            Bench::Webhooks(options) => {
+                let gate = !options.no_gate;
+                conclude(&single()?.block_on(webhooks::run(&options))?, gate)
+            }
+            Bench::Receive(receive) => single()?.block_on(receive.run()),
             Bench::Download(download) => single()?.block_on(download.run()),
             Bench::Pool(options) => {
                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(options.run())

@@ -31,8 +31,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/github.com/vmware/govmomi", "golang-github-vmware-govmomi-dev")];
 
-/// From PyPI: VMware's own client, and what checks the API against its document.
-const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0", "schemathesis==4.32.5"];
+/// From PyPI: VMware's own client, what checks the API against its document, and a verifier of webhooks.
+const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0", "schemathesis==4.32.5", "standardwebhooks==1.1.0"];
 
 /// What tests are told by environment.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hypersdk_core::{AuditLog, Clock, EventLog, JobStore, ReplayStore, Result};
 use hypersdk_sched::ScheduleStore;
+use hypersdk_webhook::DeliveryStore;
 
 use crate::postgres::{PostgresOptions, PostgresStore};
 use crate::sqlite::SqliteStore;
@@ -92,6 +93,14 @@ impl Database {
 
     /// Answers kept for requests that are repeated.
     pub fn replays(&self) -> Arc<dyn ReplayStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// Webhooks and what is delivered to them.
+    pub fn deliveries(&self) -> Arc<dyn DeliveryStore> {
         match &self.backend {
             Backend::Sqlite(store) => store.clone(),
             Backend::Postgres(store) => store.clone(),

@@ -9,6 +9,7 @@ mod postgres;
 mod rows;
 mod schedule_rows;
 mod sqlite;
+mod webhook_rows;
 
 pub use database::{Database, DatabaseLocation};
 pub use inspection::{Inspection, JobLine};

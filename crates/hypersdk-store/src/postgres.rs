@@ -28,6 +28,7 @@ mod replay;
 mod schedules;
 mod time;
 mod transaction;
+mod webhooks;
 
 use std::time::Duration;
 

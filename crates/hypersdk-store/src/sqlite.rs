@@ -15,6 +15,7 @@ mod replay;
 mod schedules;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod writer;
 
 use std::path::Path;

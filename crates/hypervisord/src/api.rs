@@ -25,6 +25,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod vms;
+mod webhooks;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
 use hypersdk_sched::Scheduler;
+use hypersdk_webhook::Deliverer;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -50,8 +52,10 @@ use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
 pub(crate) use access::Access;
+pub(crate) use events::shaped_data;
 use problem::Problem;
 pub(crate) use schedules::read_template;
+pub(crate) use webhooks::JobProgress;
 
 /// The largest body that is read.
 const BODY_LIMIT_BYTES: usize = 4 << 20;
@@ -72,6 +76,9 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     /// The SQLite file, if that is what the store is.
     pub(crate) database: Option<PathBuf>,
+    pub(crate) webhooks: Deliverer,
+    /// Endpoints made over the API may be inside the network unless they say otherwise.
+    pub(crate) webhook_allow_private: bool,
     /// Fires when the daemon stops: streams that would go on for ever end then.
     pub(crate) stopping: CancellationToken,
 }
@@ -101,7 +108,11 @@ fn described() -> OpenApiRouter<ApiState> {
 
 /// Every route there is.
 fn routes() -> Router<ApiState> {
-    Router::new().merge(openapi::with_document(described())).merge(schedules::routes()).merge(vms::routes())
+    Router::new()
+        .merge(openapi::with_document(described()))
+        .merge(schedules::routes())
+        .merge(vms::routes())
+        .merge(webhooks::routes())
 }
 
 /// Everything the daemon answers.

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use hypersdk_core::{JobManager, JobManagerConfig, ProviderRegistry};
+use hypersdk_core::{JobManager, JobManagerConfig, ProviderRegistry, Seq};
 use hypersdk_export::{ExportConfig, ExportRunner};
 use hypersdk_sched::{Scheduler, SchedulerConfig};
 use hypersdk_store::{Database, DatabaseLocation};
+use hypersdk_webhook::{Deliverer, DelivererConfig, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) stopping: CancellationToken,
     pub(crate) scheduler: Scheduler,
     pub(crate) manager: JobManager,
+    pub(crate) webhooks: Deliverer,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) database: Database,
     pub(crate) drain_grace: Duration,
@@ -94,9 +96,12 @@ impl App {
         let export =
             ExportConfig { download_workers: config.download_workers as usize, ..ExportConfig::default() };
         let runner = Arc::new(ExportRunner::new(Arc::clone(&providers), export));
+        // Before anything is taken back: what follows from here on is told.
+        let told_from = *database.jobs().latest().borrow();
         let manager = JobManager::start(database.jobs(), runner, manager_config(&config, &database))
             .await
             .context("start the job manager")?;
+        let webhooks = start_webhooks(&config, &database, &manager, told_from).await?;
         let metrics = Arc::new(Metrics::new());
         let readiness = Readiness::starting();
         let stopping = CancellationToken::new();
@@ -133,10 +138,13 @@ impl App {
                 DatabaseLocation::Sqlite(path) => Some(path.clone()),
                 DatabaseLocation::Postgres(_) => None,
             },
+            webhooks: webhooks.clone(),
+            webhook_allow_private: config.webhooks.allow_private,
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
-        let parts = Parts { readiness, stopping, scheduler, manager, providers, database, drain_grace };
+        let parts =
+            Parts { readiness, stopping, scheduler, manager, webhooks, providers, database, drain_grace };
         Ok(App { listener, addr, router, tls, limits, metrics, parts })
     }
 
@@ -193,6 +201,33 @@ fn open_access(config: &Config) -> anyhow::Result<Access> {
     let per_minute =
         config.server.requests_per_minute.unwrap_or(if is_local { 0 } else { REQUESTS_PER_MINUTE });
     Ok(Access { auth, hosts, rate: Access::per_minute(per_minute) })
+}
+
+async fn start_webhooks(
+    config: &Config,
+    database: &Database,
+    manager: &JobManager,
+    told_from: Seq,
+) -> anyhow::Result<Deliverer> {
+    let vault = config.webhooks.secret_key_file.as_deref().map(Vault::open).transpose()?;
+    let parts = hypersdk_webhook::Parts {
+        store: database.deliveries(),
+        log: database.jobs(),
+        configured: config.webhooks.endpoints.clone(),
+        vault,
+        progress: Some(Arc::new(api::JobProgress(manager.clone()))),
+        shape: Arc::new(api::shaped_data),
+    };
+    let settings = DelivererConfig {
+        // A SQLite store locks its file.
+        exclusive: !database.is_shared(),
+        clock: database.clock(),
+        progress_interval: config.webhooks.progress_interval,
+        ..DelivererConfig::default()
+    };
+    let webhooks = Deliverer::start(parts, settings, told_from).await.context("start webhooks")?;
+    tracing::info!(webhooks = webhooks.endpoints().len(), "loaded {} webhooks", webhooks.endpoints().len());
+    Ok(webhooks)
 }
 
 fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {

@@ -116,6 +116,11 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Write a new key into a new file that only its owner can read, for `secret_key_file`.
+    SecretKey {
+        /// The file; it must not exist yet.
+        file: PathBuf,
+    },
     /// Show what is in a package, from its headers, descriptor and manifest alone.
     Inspect {
         /// The package.

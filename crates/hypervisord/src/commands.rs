@@ -36,6 +36,7 @@ pub fn run(args: &Args) -> ExitCode {
         }
         Some(Command::Cron { expression, timezone, count }) => cron(expression, timezone, *count),
         Some(Command::Trust { host, yes }) => trust(&sources, host, *yes),
+        Some(Command::SecretKey { file }) => secret_key(file),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
@@ -98,6 +99,15 @@ fn trust(sources: &Sources, host: &str, yes: bool) -> anyhow::Result<()> {
         print(&trust::record(&config, &shown)?);
         Ok(())
     })
+}
+
+fn secret_key(file: &Path) -> anyhow::Result<()> {
+    hypersdk_webhook::write_key(file).map_err(|error| anyhow::anyhow!(error.chain()))?;
+    print(&format!(
+        "wrote {}; set secret_key_file to it, and keep a copy: what is sealed with it opens with nothing else",
+        file.display()
+    ));
+    Ok(())
 }
 
 fn check_config(sources: &Sources) -> ExitCode {

@@ -15,6 +15,7 @@ mod pool;
 mod read;
 mod secret;
 mod show;
+mod webhook;
 mod yaml;
 
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
 pub use mistake::{ConfigError, Mistake, Origin};
 pub use pool::SessionPool;
+
+pub use webhook::WebhookConfig;
 
 use crate::auth::AuthConfig;
 use crate::server::TlsFiles;
@@ -99,6 +102,8 @@ pub struct Config {
     pub database: DatabaseLocation,
     /// Every output directory must lie below this one, if it is set.
     pub export_root: Option<PathBuf>,
+    /// Where events go.
+    pub webhooks: WebhookConfig,
     /// What is worth a look, found while reading.
     pub warnings: Vec<String>,
 }
@@ -220,6 +225,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         server: access::server(reader, top),
         database: database::read(reader, top, environment),
         export_root: reader.optional(top, "export_root", absolute),
+        webhooks: webhook::read(reader, top, environment),
         warnings: Vec::new(),
     };
     for provider in &mut config.providers {
@@ -227,13 +233,6 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         provider.known_hosts = Some(config.known_hosts.clone());
     }
     access::check_exposure(reader, top, &config);
-    if reader.flagged(top, "webhooks") {
-        reader.mistake(
-            top,
-            "webhooks",
-            "webhooks are not available in this build, so no event would be delivered; remove the entries",
-        );
-    }
     config
 }
 

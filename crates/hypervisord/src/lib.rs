@@ -31,7 +31,7 @@ pub use cli::{Args, Command, TokenCommand, VerifyLevel};
 pub use commands::run;
 pub use config::{
     Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, SessionPool, Sources,
-    TimeLimits,
+    TimeLimits, WebhookConfig,
 };
 pub use demo::Demo;
 pub use reload::Reload;

@@ -1,8 +1,10 @@
 //! The ordered list of a stop.
 //!
 //! readiness says no → streams end, nothing more is accepted → schedules stop firing → the manager stops
-//! claiming, running jobs get their grace and are put back as pending after it → providers log out → the
-//! database closes.
+//! claiming, running jobs get their grace and are put back as pending after it → webhook attempts end →
+//! providers log out → the database closes.
+
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -10,9 +12,12 @@ use crate::app::Parts;
 use crate::readiness::Stage;
 use crate::systemd;
 
+/// How long webhook attempts may go on; what is given up is made again after the next start.
+const WEBHOOK_GRACE: Duration = Duration::from_secs(10);
+
 /// Takes everything down.
 pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
-    let Parts { readiness, stopping, scheduler, manager, providers, database, drain_grace } = parts;
+    let Parts { readiness, stopping, scheduler, manager, webhooks, providers, database, drain_grace } = parts;
     tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
     readiness.set(Stage::Stopping);
     systemd::stopping();
@@ -27,6 +32,14 @@ pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
         requeued = drained.requeued.len(),
         abandoned = drained.abandoned.len(),
         "jobs drained"
+    );
+    let told = webhooks.drain(drain_grace.min(WEBHOOK_GRACE)).await.total;
+    tracing::info!(
+        attempts = told.attempts,
+        delivered = told.delivered,
+        failed_attempts = told.failed_attempts,
+        dead = told.dead,
+        "webhook statistics"
     );
     for instance in providers.instances() {
         instance.provider.close().await;

@@ -69,6 +69,11 @@ impl Report {
             "compressibility": options.compressibility,
             "runs": options.runs,
         });
+        Self::with_setting(bench, setting)
+    }
+
+    /// As [`begin`](Self::begin), for a measurement that has options of its own.
+    pub(super) fn with_setting(bench: &'static str, setting: Value) -> Self {
         Self {
             bench,
             setting,
@@ -115,6 +120,24 @@ impl Report {
             machine["load"].as_str().unwrap_or_default(),
             self.load_after,
         );
+        if !self.rows.is_empty() {
+            self.print_rows();
+        }
+        for (name, value) in &self.ratios {
+            println!("        {name:<52}{value:>9.3}");
+        }
+        for check in &self.checks {
+            let verdict = if check.is_met() { "ok" } else { "MISSED" };
+            let (name, relation) = (&check.name, check.relation());
+            println!("{verdict:<8}{name:<52}{:>9.3} {relation} {}", check.value, check.bound);
+        }
+        for note in &self.notes {
+            println!("note    {note}");
+        }
+        println!("\n{}", self.json());
+    }
+
+    fn print_rows(&self) {
         println!(
             "{:<26}{:>9}{:>9}{:>9}{:>11}{:>9}{:>12}{:>13}{:>10}",
             "medians",
@@ -131,18 +154,6 @@ impl Report {
             println!("{}", row.line());
         }
         println!();
-        for (name, value) in &self.ratios {
-            println!("        {name:<52}{value:>9.3}");
-        }
-        for check in &self.checks {
-            let verdict = if check.is_met() { "ok" } else { "MISSED" };
-            let (name, relation) = (&check.name, check.relation());
-            println!("{verdict:<8}{name:<52}{:>9.3} {relation} {}", check.value, check.bound);
-        }
-        for note in &self.notes {
-            println!("note    {note}");
-        }
-        println!("\n{}", self.json());
     }
 
     fn json(&self) -> Value {

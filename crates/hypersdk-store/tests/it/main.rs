@@ -8,6 +8,7 @@ mod inspect;
 mod maintenance;
 mod manager;
 mod postgres;
+mod webhooks;
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use futures::stream::{self, Stream};
 use hypersdk_core::{Event, EventKind, JobId, Outcome, Progress, Seq};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::{IntoParams, ToSchema};
@@ -196,14 +196,20 @@ fn is_end(kind: EventKind) -> bool {
     matches!(kind, EventKind::JobCompleted | EventKind::JobFailed | EventKind::JobCancelled)
 }
 
-fn event_message(event: &Event) -> Message {
+/// What an event says. The log keeps an outcome in the core's words; to the outside a result looks as it does
+/// in its job.
+pub(crate) fn shaped_data(event: &Event) -> Value {
     let mut data = event.data.clone();
-    // The log keeps an outcome in the core's words; here a result looks as it does in its job.
     if let Some(result) = data.get_mut("result")
         && let Ok(outcome) = serde_json::from_value::<Outcome>(result.take())
     {
         *result = json!(ResultView::from(&outcome));
     }
+    data
+}
+
+fn event_message(event: &Event) -> Message {
+    let data = shaped_data(event);
     let body = json!({ "event": event.kind.as_str(), "timestamp": event.time, "data": data });
     message(event.kind.as_str(), &body).id(event.seq.to_string())
 }

@@ -10,3 +10,4 @@ mod replay;
 mod scheduling;
 mod streaming;
 mod submitting;
+mod webhooks;

@@ -11,23 +11,23 @@ struct Key {
     name: &'static str,
     default: Option<&'static str>,
     below: Option<&'static Section>,
-    opaque: bool,
+    free: bool,
 }
 
 const fn key(name: &'static str) -> Key {
-    Key { name, default: None, below: None, opaque: false }
+    Key { name, default: None, below: None, free: false }
 }
 
 const fn with_default(name: &'static str, default: &'static str) -> Key {
-    Key { name, default: Some(default), below: None, opaque: false }
+    Key { name, default: Some(default), below: None, free: false }
 }
 
 const fn with_keys(name: &'static str, below: &'static Section) -> Key {
-    Key { name, default: None, below: Some(below), opaque: false }
+    Key { name, default: None, below: Some(below), free: false }
 }
 
-const fn opaque(name: &'static str) -> Key {
-    Key { name, default: None, below: None, opaque: true }
+const fn free(name: &'static str) -> Key {
+    Key { name, default: None, below: None, free: true }
 }
 
 /// The keys of a file's top level.
@@ -61,7 +61,10 @@ pub(super) static TOP: Section = Section {
         with_keys("tls", &TLS),
         with_keys("server", &SERVER),
         with_keys("connection_pool", &POOL),
-        opaque("webhooks"),
+        with_keys("webhooks", &WEBHOOK),
+        with_default("webhook_allow_private", "false"),
+        with_default("webhook_progress_interval", "5s"),
+        key("secret_key_file"),
         with_default("database_path", "./hypersdk.db"),
         key("database_url"),
         key("database_password"),
@@ -128,6 +131,28 @@ pub(super) static POOL: Section = Section {
     ],
 };
 
+/// The keys of an entry of `webhooks`. Their defaults are the endpoint's own.
+pub(super) static WEBHOOK: Section = Section {
+    keys: &[
+        key("name"),
+        key("url"),
+        key("events"),
+        key("enabled"),
+        key("timeout"),
+        key("retry"),
+        key("retry_delay"),
+        free("headers"),
+        key("secret"),
+        key("secret_file"),
+        key("previous_secret"),
+        key("profile"),
+        key("template"),
+        key("content_type"),
+        key("allow_private"),
+        key("description"),
+    ],
+};
+
 /// What a written key is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
@@ -165,12 +190,12 @@ impl Section {
 
     /// True if `name` has one value rather than keys below it.
     pub(super) fn is_scalar(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name && key.below.is_none() && !key.opaque)
+        self.keys.iter().any(|key| key.name == name && key.below.is_none() && !key.free)
     }
 
-    /// True if what stands below `name` is not looked at.
-    pub(super) fn is_opaque(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name && key.opaque)
+    /// True if the keys below `name` are the writer's own.
+    pub(super) fn is_free(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name && key.free)
     }
 
     /// Every key.

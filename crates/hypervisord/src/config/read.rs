@@ -138,9 +138,50 @@ impl<'a> Reader<'a> {
         values.dict.contains_key(key)
     }
 
-    /// True if a truth value is set and on, for keys that are only looked at to warn of them.
-    pub(super) fn flagged(&self, values: &Values, key: &str) -> bool {
-        values.dict.get(key).and_then(Value::to_bool) == Some(true)
+    /// The texts of a list, or the one that stands in its place, if the key is set.
+    pub(super) fn one_or_more(&mut self, values: &Values, key: &str) -> Option<Vec<String>> {
+        let value = values.dict.get(key)?;
+        let Some(items) = value.as_array() else { return Some(vec![self.text(values, key)?.text]) };
+        let (path, mut texts) = (keys::join(&values.path, key), Vec::new());
+        for (index, item) in items.iter().enumerate() {
+            match item.as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => self.refuse(&format!("{path}[{index}]"), item.tag(), "expected one value"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// The texts under keys of the writer's own, in the order of their names.
+    pub(super) fn free(&mut self, values: &Values, key: &str) -> Vec<(String, Text)> {
+        let path = keys::join(&values.path, key);
+        let Some(value) = values.dict.get(key) else { return Vec::new() };
+        let Some(dict) = value.as_dict() else {
+            self.refuse(&path, value.tag(), "expected keys and values");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (name, item) in dict {
+            let path = keys::join(&path, name);
+            match item.as_str() {
+                Some(text) => {
+                    let origin = self.layers.origin(&path, item.tag());
+                    texts.push((name.clone(), Text { path, text: text.to_owned(), origin }));
+                }
+                None => self.refuse(&path, item.tag(), "expected one value"),
+            }
+        }
+        texts
+    }
+
+    /// Notes a mistake of a field that may stand deeper, such as `events[1]`, or be missing.
+    pub(super) fn mistake_below(&mut self, values: &Values, field: &str, message: impl Into<String>) {
+        let path = keys::join(&values.path, field);
+        let origin = self.layers.file.as_ref().map_or(Origin::Unknown, |file| match file.origin_of(&path) {
+            Origin::Unknown => file.origin_of(&values.path),
+            origin => origin,
+        });
+        self.mistakes.push(Mistake::new(path, origin, message));
     }
 
     /// Where the key's value is from.

@@ -1,6 +1,9 @@
 //! The effective configuration as YAML, with secrets masked.
 
+use std::collections::BTreeMap;
+
 use hypersdk_store::DatabaseLocation;
+use hypersdk_webhook::Endpoint;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -36,6 +39,45 @@ struct Shown<'a> {
     database_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     export_root: Option<String>,
+    webhooks: Vec<ShownWebhook>,
+    webhook_allow_private: bool,
+    webhook_progress_interval: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_key_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownWebhook {
+    name: String,
+    url: String,
+    events: Vec<String>,
+    enabled: bool,
+    timeout: String,
+    retry: u32,
+    retry_delay: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, &'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'static str>,
+    profile: &'static str,
+    allow_private: bool,
+}
+
+fn webhook(endpoint: &Endpoint) -> ShownWebhook {
+    let spec = &endpoint.spec;
+    ShownWebhook {
+        name: endpoint.id.to_string(),
+        url: spec.shown_url(),
+        events: spec.events.patterns(),
+        enabled: spec.enabled,
+        timeout: duration::display(spec.timeout),
+        retry: spec.retry,
+        retry_delay: duration::display(spec.retry_delay),
+        headers: spec.headers.names().map(|name| (name.to_owned(), MASK)).collect(),
+        secret: spec.secret.as_ref().map(|_| MASK),
+        profile: spec.profile.name(),
+        allow_private: spec.allow_private,
+    }
 }
 
 #[derive(Serialize)]
@@ -188,6 +230,10 @@ pub(super) fn yaml(config: &Config) -> String {
         database_path,
         database_url,
         export_root: config.export_root.as_ref().map(|path| path.display().to_string()),
+        webhooks: config.webhooks.endpoints.iter().map(webhook).collect(),
+        webhook_allow_private: config.webhooks.allow_private,
+        webhook_progress_interval: duration::display(config.webhooks.progress_interval),
+        secret_key_file: config.webhooks.secret_key_file.as_ref().map(|path| path.display().to_string()),
     };
     serde_saphyr::to_string(&shown).expect("texts and numbers are always YAML")
 }

@@ -200,14 +200,27 @@ impl Reading<'_> {
                 continue;
             }
             self.file.places.insert(path.clone(), key.defined);
-            if section.is_opaque(name) {
-                let empty = matches!(&node.content, Content::Null)
-                    || matches!(&node.content, Content::List(items) if items.is_empty());
-                dict.insert(name.to_owned(), Value::from(!empty));
+            if section.is_free(name)
+                && let Content::Map(entries) = node.content
+            {
+                dict.insert(name.to_owned(), Value::from(self.free(&path, entries)));
                 continue;
             }
             if let Some(value) = self.value(&path, section.below(name), node) {
                 dict.insert(name.to_owned(), value);
+            }
+        }
+        dict
+    }
+
+    /// Texts under keys of the writer's own.
+    fn free(&mut self, path: &str, entries: Vec<(Spanned<String>, Node)>) -> Dict {
+        let mut dict = Dict::new();
+        for (key, node) in entries {
+            let path = keys::join(path, &key.value);
+            self.file.places.insert(path.clone(), key.defined);
+            if let Some(value) = self.value(&path, None, node) {
+                dict.insert(key.value, value);
             }
         }
         dict

@@ -17,4 +17,5 @@ mod schedules;
 mod shapes;
 mod soak;
 mod support;
+mod webhooks;
 mod world;

@@ -71,6 +71,8 @@ pub(crate) const TABLE: &[(&str, &str, Least)] = &[
     ("PUT", "/webhooks/{id}", RULE),
     ("DELETE", "/webhooks/{id}", RULE),
     ("POST", "/webhooks/{id}/test", WORK),
+    ("POST", "/webhooks/{id}/resume", RULE),
+    ("POST", "/webhooks/{id}/redeliver", WORK),
     ("POST", "/webhooks/deliveries/{id}/redeliver", WORK),
     ("POST", "/webhooks/{id}/redeliver", WORK),
     ("POST", "/webhooks/{id}/resume", WORK),

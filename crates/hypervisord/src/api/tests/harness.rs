@@ -11,9 +11,10 @@ use http_body_util::BodyExt;
 use hypersdk_core::testing::{FakeProvider, FakeRun, FakeRunner};
 use hypersdk_core::{
     AuditEntry, AuditLog, EventLog, JobManager, JobManagerConfig, JobStatus, KeptAnswer, MemoryStore,
-    ProviderRegistry, Replay, ReplayStore,
+    ProviderRegistry, Replay, ReplayStore, Seq,
 };
 use hypersdk_sched::{MemorySchedules, Scheduler, SchedulerConfig};
+use hypersdk_webhook::{Deliverer, DelivererConfig, MemoryDeliveries};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -128,8 +129,9 @@ impl Harness {
         providers.insert("default".parse().unwrap(), Arc::new(provider.clone()));
         let providers = Arc::new(providers);
         let runner = Arc::new(FakeRunner::new(plan));
+        let store = Arc::new(MemoryStore::new());
         let manager = JobManager::start(
-            Arc::new(MemoryStore::new()),
+            store.clone(),
             runner.clone(),
             JobManagerConfig {
                 retry_attempts: 0,
@@ -156,6 +158,20 @@ impl Harness {
         )
         .await
         .unwrap();
+        let webhooks = Deliverer::start(
+            hypersdk_webhook::Parts {
+                store: Arc::new(MemoryDeliveries::new()),
+                log: store.clone(),
+                configured: Vec::new(),
+                vault: None,
+                progress: None,
+                shape: Arc::new(crate::api::shaped_data),
+            },
+            DelivererConfig::default(),
+            Seq::START,
+        )
+        .await
+        .unwrap();
         let router = router(ApiState {
             submission,
             scheduler,
@@ -169,6 +185,8 @@ impl Harness {
             replays: kept.clone(),
             metrics: Arc::new(Metrics::new()),
             database: None,
+            webhooks,
+            webhook_allow_private: false,
             stopping: stopping.clone(),
         });
         Harness { router, manager, provider, runner, readiness, stopping, root, kept }
