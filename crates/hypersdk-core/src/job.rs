@@ -3,7 +3,7 @@
 //! ```text
 //!            claim                 finish
 //! pending ──────────► running ──────────────► completed
-//!    ▲  │                │ │  └─────fail────► failed
+//!    ▲  │                │ │  └─────fail────► failed ◄──forgo── pending
 //!    │  └──cancel──┐     │ └────cancelled──┐
 //!    │             ▼     │                 ▼
 //!    └──requeue──────────┘             cancelled
@@ -17,8 +17,10 @@ mod clock;
 pub(crate) mod conformance;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fake;
+mod lane;
 mod manager;
 mod memory;
+mod node;
 mod runner;
 mod spec;
 mod state;
@@ -28,9 +30,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use clock::Clock;
+pub use lane::{Claimant, Lane, take_turns};
 pub use manager::{DrainReport, JobManager, JobManagerConfig};
 pub use memory::MemoryStore;
-pub use runner::{JobContext, Outcome, OutcomeChunk, OutcomeFile, RunProgress, Runner};
+pub use node::{Node, NodeReport, NodeStore};
+pub use runner::{ClaimCheck, JobContext, Outcome, OutcomeChunk, OutcomeFile, RunProgress, Runner};
 pub use spec::{
     ArchiveCompression, JobSpec, ManifestDigest, PackageFormat, ScheduledBy, Signing, VerifyMode,
 };

@@ -3,7 +3,9 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
     //! Fakes and conformance suites, for tests of whatever implements or uses a port.
-    pub use crate::job::conformance::{StoreFactory, job_store as job_store_conformance};
+    pub use crate::job::conformance::{
+        StoreFactory, job_store as job_store_conformance, node_store as node_store_conformance,
+    };
     pub use crate::job::fake::{FakeRun, FakeRunner};
     pub use crate::provider::conformance::provider as provider_conformance;
     pub use crate::provider::fake::{DescriptorMaker, FakeFile, FakeLedger, FakeProvider, StreamFault};
@@ -24,10 +26,11 @@ pub use error::{Error, ErrorKind, Result, RetryHint};
 pub use event::{Event, EventKind, EventLog};
 pub use id::{InvalidId, JobId, ProviderName, ScheduleId, Seq, VmId};
 pub use job::{
-    ArchiveCompression, CancelOutcome, Claim, Clock, DrainReport, Failure, IllegalTransition, Job,
-    JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec, JobStatus, JobStore,
-    LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner,
-    PackageFormat, RunProgress, Runner, ScheduledBy, Settled, Signing, StopReason, Transition, VerifyMode,
+    ArchiveCompression, CancelOutcome, Claim, ClaimCheck, Claimant, Clock, DrainReport, Failure,
+    IllegalTransition, Job, JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec,
+    JobStatus, JobStore, Lane, LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Node, NodeReport,
+    NodeStore, Outcome, OutcomeChunk, OutcomeFile, Owner, PackageFormat, RunProgress, Runner, ScheduledBy,
+    Settled, Signing, StopReason, Transition, VerifyMode, take_turns,
 };
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{

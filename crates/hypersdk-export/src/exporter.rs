@@ -154,6 +154,14 @@ impl Exporter {
             finished_at: Utc::now(),
             outcome: outcome.clone(),
         };
+        // This process may have slept, and the job may be another's by now: then the names are not ours to give,
+        // nor the partial files ours to remove.
+        if let Err(error) = context.confirm_claim().await {
+            if error.kind() != ErrorKind::Conflict {
+                target.remove_partials()?;
+            }
+            return Err(error);
+        }
         let overwrite = spec.overwrite;
         let published = blocking("publish", move || {
             receipt.write(&target.partial_receipt())?;

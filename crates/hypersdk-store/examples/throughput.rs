@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypersdk_core::{JobId, JobSpec, JobStore, NewJob, Outcome, Owner, Progress, Settled};
+use hypersdk_core::{Claimant, JobId, JobSpec, JobStore, NewJob, Outcome, Owner, Progress, Settled};
 use hypersdk_store::SqliteStore;
 
 #[tokio::main]
@@ -37,7 +37,7 @@ async fn work(store: Arc<SqliteStore>, owner: Owner, jobs: usize) -> hypersdk_co
     let spec = JobSpec::new("/DC0/vm/web".parse().expect("a path"), "/srv");
     for _ in 0..jobs {
         store.submit(vec![NewJob { id: JobId::generate(), spec: spec.clone() }]).await?;
-        for claim in store.claim(&owner, 1).await? {
+        for claim in store.claim(&Claimant::of_any(&owner), 1).await? {
             let done = Settled::Completed(outcome());
             store.settle(&claim.job.id, claim.fence, done, Progress::default()).await?;
         }

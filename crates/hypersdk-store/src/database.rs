@@ -1,10 +1,12 @@
 //! One database of either kind, and the ports it offers.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hypersdk_core::{AuditLog, Clock, EventLog, JobStore, ReplayStore, Result};
+use hypersdk_core::{
+    AuditLog, Clock, Error, ErrorKind, EventLog, JobStore, NodeStore, ReplayStore, Result, Seq,
+};
 use hypersdk_sched::ScheduleStore;
 use hypersdk_webhook::DeliveryStore;
 
@@ -107,11 +109,47 @@ impl Database {
         }
     }
 
+    /// The processes that share it.
+    pub fn nodes(&self) -> Arc<dyn NodeStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
     /// The time by which the database's instants are to be read: the machine's, or that of a shared database.
     pub fn clock(&self) -> Clock {
         match &self.backend {
             Backend::Sqlite(store) => store.clock(),
             Backend::Postgres(store) => store.clock(),
+        }
+    }
+
+    /// How far the one reader of the log has come that has come least far, of those that save their position in
+    /// `event_cursors`. `None` if nobody does.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn lowest_cursor(&self) -> Result<Option<Seq>> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.lowest_cursor().await,
+            Backend::Postgres(store) => store.lowest_cursor().await,
+        }
+    }
+
+    /// Copies the database as it is at one instant into a new file, whether or not a process has it open.
+    ///
+    /// # Errors
+    /// - `NotFound` if there is no database, `Conflict` if the file exists,
+    /// - `Unsupported` for PostgreSQL, which has a tool of its own.
+    pub async fn backup(location: &DatabaseLocation, file: &Path) -> Result<()> {
+        match location {
+            DatabaseLocation::Sqlite(path) => crate::sqlite::backup(path, file).await,
+            DatabaseLocation::Postgres(options) => {
+                let message = format!("{options} is a PostgreSQL database");
+                Err(Error::new(ErrorKind::Unsupported, "back up database", message)
+                    .with_advice("use pg_dump --format=custom --file=FILE with the same URL"))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Errors that every kind of database has.
 
-use hypersdk_core::{Error, ErrorKind, IllegalTransition, JobId, Result, RetryHint};
+use hypersdk_core::{Error, ErrorKind, IllegalTransition, JobId, JobStatus, Result, RetryHint};
 use sqlx::migrate::Migrator;
 
 /// The error of a row that does not hold what it should.
@@ -15,6 +15,18 @@ pub(crate) fn unknown(id: &JobId) -> Error {
 
 pub(crate) fn taken(id: &JobId) -> Error {
     Error::new(ErrorKind::Conflict, "accept job", format!("a job {id} exists already"))
+}
+
+pub(crate) fn cannot_come_after(job: &JobId, after: &JobId, status: Option<JobStatus>) -> Error {
+    let message = match status {
+        None => format!("job {job} is to come after {after}, which neither exists nor stands before it"),
+        Some(status) => format!("job {job} is to come after {after}, which is {status}"),
+    };
+    Error::new(ErrorKind::Invalid, "accept job", message)
+}
+
+pub(crate) fn no_node(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "pause node", format!("there is no node {name}"))
 }
 
 pub(crate) fn lost(id: &JobId) -> Error {

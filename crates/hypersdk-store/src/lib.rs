@@ -6,9 +6,11 @@ mod error;
 mod inspection;
 mod listing;
 mod postgres;
+mod prune;
 mod rows;
 mod schedule_rows;
 mod sqlite;
+mod turns;
 mod webhook_rows;
 
 pub use database::{Database, DatabaseLocation};

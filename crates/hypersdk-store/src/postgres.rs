@@ -17,12 +17,14 @@
 //! A commit that appended events sends a notification with the newest position. A [task](news) listens, and asks
 //! every few seconds besides, since notifications are lost with the connection they were to come through.
 
+mod after;
 mod audit;
 mod error;
 mod events;
 mod inspect;
 mod jobs;
 mod news;
+mod nodes;
 mod options;
 mod replay;
 mod schedules;

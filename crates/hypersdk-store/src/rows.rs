@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
-    Event, Job, JobCounts, JobPage, JobSpec, JobStatus, LogLevel, LogLine, Owner, Result, Seq,
+    Event, Job, JobCounts, JobPage, JobSpec, JobStatus, LogLevel, LogLine, Node, Owner, Result, Seq,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,8 @@ use crate::error::unreadable;
 /// A job and its claim.
 #[derive(Debug)]
 pub(crate) struct Row {
+    /// Its place in the order of acceptance.
+    pub(crate) seq: i64,
     pub(crate) job: Job,
     /// The status that the database has.
     pub(crate) was: JobStatus,
@@ -37,6 +39,7 @@ impl RowClaim {
 /// A row of `jobs` as it comes from the database.
 #[derive(FromRow)]
 pub(crate) struct RawJob {
+    seq: i64,
     id: String,
     spec: String,
     status: String,
@@ -78,14 +81,14 @@ impl TryFrom<RawJob> for Row {
         };
         let heard_at = optional_time("heartbeat_at", raw.heartbeat_at)?;
         let claim = raw.owner.zip(heard_at).map(|(owner, heard_at)| RowClaim { owner, heard_at });
-        Ok(Row { was: job.status, job, fence: raw.fence, claim })
+        Ok(Row { seq: raw.seq, was: job.status, job, fence: raw.fence, claim })
     }
 }
 
 /// Adds a job that was just accepted: [`bind_insert`] binds its columns.
 pub(crate) const INSERT_JOB: &str =
-    "INSERT INTO jobs (id, spec, priority, status, created_at, updated_at, progress)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    "INSERT INTO jobs (id, spec, priority, status, created_at, updated_at, progress, lane, blocked_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// Writes what can change of a job: [`bind_update`] binds its columns.
 pub(crate) const UPDATE_JOB: &str =
@@ -97,7 +100,7 @@ pub(crate) const UPDATE_JOB: &str =
 /// [`INSERT_JOB`] with a job's columns. The kinds of database share the text and the types, but sqlx's query
 /// is one type a database.
 macro_rules! bind_insert {
-    ($job:expr) => {
+    ($job:expr, $blocked_by:expr) => {
         sqlx::query($crate::rows::INSERT_JOB)
             .bind($job.id.as_str())
             .bind($crate::rows::to_json("spec", &$job.spec)?)
@@ -106,6 +109,8 @@ macro_rules! bind_insert {
             .bind($job.created_at.timestamp_micros())
             .bind($job.updated_at.timestamp_micros())
             .bind($crate::rows::to_json("progress", &$job.progress)?)
+            .bind($crate::rows::to_json("lane", &hypersdk_core::Lane::of(&$job.spec))?)
+            .bind($blocked_by)
     };
 }
 pub(crate) use bind_insert;
@@ -157,6 +162,26 @@ pub(crate) fn counts(rows: Vec<(String, i64)>) -> Result<JobCounts> {
         *counts.of_mut(status) = u64::try_from(jobs).map_err(|error| unreadable("jobs", error))?;
     }
     Ok(counts)
+}
+
+/// A row of `nodes`.
+#[derive(FromRow)]
+pub(crate) struct RawNode {
+    report: String,
+    heard_at: i64,
+    paused: bool,
+}
+
+impl TryFrom<RawNode> for Node {
+    type Error = hypersdk_core::Error;
+
+    fn try_from(raw: RawNode) -> Result<Node> {
+        Ok(Node {
+            report: from_json("report", &raw.report)?,
+            heard_at: time("heard_at", raw.heard_at)?,
+            paused: raw.paused,
+        })
+    }
 }
 
 /// A row of `events`.

@@ -5,12 +5,15 @@
 //! that goes away never leaves a change half made. A change of a job and its event are written by the same
 //! transaction; the hint that the log has grown follows the commit.
 
+mod after;
 mod audit;
+mod backup;
 mod error;
 mod events;
 mod file;
 mod inspect;
 mod jobs;
+mod nodes;
 mod replay;
 mod schedules;
 #[cfg(test)]
@@ -32,6 +35,7 @@ use sqlx::sqlite::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::backup::backup;
 use self::error::failed;
 use self::writer::{Transaction, Work};
 use crate::error::refuse_newer;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hypersdk_core::{
-    EventKind, EventLog, JobId, JobQuery, JobSpec, JobStatus, JobStore, NewJob, Outcome, Owner, Progress,
-    Seq, Settled,
+    Claimant, EventKind, EventLog, JobId, JobQuery, JobSpec, JobStatus, JobStore, NewJob, Outcome, Owner,
+    Progress, Seq, Settled,
 };
 use hypersdk_store::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -63,7 +63,7 @@ async fn write(store: Arc<SqliteStore>, owner: Owner) {
         for job in store.submit(jobs).await.unwrap() {
             acknowledge(Promise::Submitted, &job.id);
         }
-        for claim in store.claim(&owner, 1).await.unwrap() {
+        for claim in store.claim(&Claimant::of_any(&owner), 1).await.unwrap() {
             acknowledge(Promise::Claimed, &claim.job.id);
             let done = Settled::Completed(outcome());
             store.settle(&claim.job.id, claim.fence, done, Progress::default()).await.unwrap();

@@ -1,6 +1,7 @@
 //! The REST API. Routes live by area, each file with its own `routes()`; [`router`] puts them together.
 
 mod access;
+mod admin;
 mod audit;
 mod capability;
 mod envelope;
@@ -49,11 +50,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
 pub(crate) use access::Access;
 pub(crate) use events::shaped_data;
 use problem::Problem;
+pub(crate) use request::{LABEL_SHAPE, is_label};
 pub(crate) use schedules::read_template;
 pub(crate) use webhooks::JobProgress;
 
@@ -68,6 +71,7 @@ pub(crate) struct ApiState {
     pub(crate) scheduler: Scheduler,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) export_root: ExportRoot,
+    pub(crate) nodes: Nodes,
     pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
     pub(crate) access: Arc<Access>,
@@ -92,6 +96,7 @@ impl fmt::Debug for ApiState {
 /// The routes that describe themselves.
 fn described() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .merge(admin::routes())
         .merge(health::routes())
         .merge(stats::routes())
         .merge(capability::routes())

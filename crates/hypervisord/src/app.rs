@@ -18,9 +18,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Access, ApiState};
 use crate::auth::Auth;
-use crate::config::Config;
+use crate::config::{Config, HistoryConfig};
 use crate::export_root::ExportRoot;
+use crate::history;
 use crate::metrics::{self, Metrics};
+use crate::nodes::{Identity, Nodes};
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
 use crate::scheduling::JobLauncher;
@@ -61,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) database: Database,
     pub(crate) drain_grace: Duration,
+    pub(crate) nodes: Nodes,
+    pub(crate) history: HistoryConfig,
 }
 
 impl fmt::Debug for App {
@@ -103,6 +107,16 @@ impl App {
             .context("start the job manager")?;
         let webhooks = start_webhooks(&config, &database, &manager, told_from).await?;
         let metrics = Arc::new(Metrics::new());
+        let identity = Identity {
+            name: config.node_name.clone().unwrap_or_else(|| node_name(addr)),
+            address: addr.to_string(),
+            providers: providers.instances().map(|instance| instance.name.clone()).collect(),
+            labels: config.labels.clone(),
+            started_at: chrono::Utc::now(),
+        };
+        let nodes = Nodes::new(database.nodes(), manager.clone(), identity);
+        // Before the first job is claimed: a pause outlives a restart.
+        nodes.report().await.context("report this daemon to the others")?;
         let readiness = Readiness::starting();
         let stopping = CancellationToken::new();
         let export_root = ExportRoot::new(config.export_root);
@@ -128,6 +142,7 @@ impl App {
             scheduler: scheduler.clone(),
             providers: Arc::clone(&providers),
             export_root,
+            nodes: nodes.clone(),
             readiness: readiness.clone(),
             started: Instant::now(),
             access,
@@ -143,8 +158,18 @@ impl App {
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
-        let parts =
-            Parts { readiness, stopping, scheduler, manager, webhooks, providers, database, drain_grace };
+        let parts = Parts {
+            readiness,
+            stopping,
+            scheduler,
+            manager,
+            webhooks,
+            providers,
+            database,
+            drain_grace,
+            nodes,
+            history: config.history,
+        };
         Ok(App { listener, addr, router, tls, limits, metrics, parts })
     }
 
@@ -167,6 +192,9 @@ impl App {
         let store = Arc::clone(parts.manager.store());
         tasks.spawn(metrics::follow(metrics, store, parts.stopping.clone()));
         tasks.spawn(systemd::feed_watchdog(closing.clone()));
+        tasks.spawn(parts.nodes.clone().keep_reporting(closing.clone()));
+        let history = parts.history.clone();
+        tasks.spawn(history::run(parts.database.clone(), history, parts.stopping.clone()));
         tasks.close();
         parts.readiness.set(Stage::Ready);
         systemd::ready(addr);
@@ -184,6 +212,13 @@ impl App {
         }
         stopped
     }
+}
+
+/// A name that is the same after a restart and another for every daemon of a machine.
+fn node_name(addr: SocketAddr) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}:{}", if host.is_empty() { "localhost" } else { host }, addr.port())
 }
 
 async fn open_database(location: &DatabaseLocation) -> anyhow::Result<Database> {
@@ -253,5 +288,9 @@ fn manager_config(config: &Config, database: &Database) -> JobManagerConfig {
         exclusive: !database.is_shared(),
         poll: POLL,
         clock: database.clock(),
+        providers: Some(config.providers.iter().map(|provider| provider.name.clone()).collect()),
+        labels: config.labels.clone(),
+        // Until the store has said whether this daemon is paused.
+        paused: true,
     }
 }

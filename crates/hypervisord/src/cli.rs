@@ -67,6 +67,13 @@ pub enum Command {
         #[arg(long, short = 'n', value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
         count: u16,
     },
+    /// Copy the SQLite database into a new file, also while the daemon runs.
+    ///
+    /// The copy is one instant's, whole and durable when this ends with 0. PostgreSQL has its own: pg_dump.
+    Backup {
+        /// The copy; it must not exist yet.
+        file: PathBuf,
+    },
     /// Check a package of any producer: an OVA (also .gz or .zst), an OVF directory, or its descriptor.
     ///
     /// Ends with 0 if it is whole, 2 if it cannot be read, and otherwise by what is wrong: 10 truncated,

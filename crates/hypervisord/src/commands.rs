@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use hypersdk_ova::verify::{Level, verify_blocking};
 use hypersdk_sched::{Cron, Tz};
+use hypersdk_store::Database;
 use tokio::runtime::Runtime;
 
 use crate::app::App;
@@ -37,6 +38,7 @@ pub fn run(args: &Args) -> ExitCode {
         Some(Command::Cron { expression, timezone, count }) => cron(expression, timezone, *count),
         Some(Command::Trust { host, yes }) => trust(&sources, host, *yes),
         Some(Command::SecretKey { file }) => secret_key(file),
+        Some(Command::Backup { file }) => backup(&sources, file),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
@@ -107,6 +109,18 @@ fn secret_key(file: &Path) -> anyhow::Result<()> {
         "wrote {}; set secret_key_file to it, and keep a copy: what is sealed with it opens with nothing else",
         file.display()
     ));
+    Ok(())
+}
+
+fn backup(sources: &Sources, file: &Path) -> anyhow::Result<()> {
+    let config = Config::load(sources).context("the configuration has mistakes")?;
+    with_runtime(async {
+        Database::backup(&config.database, file).await.map_err(|error| {
+            let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+            anyhow::anyhow!("{}{advice}", error.chain())
+        })
+    })?;
+    print(&format!("copied {} to {}", config.database, file.display()));
     Ok(())
 }
 

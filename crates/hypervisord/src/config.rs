@@ -21,6 +21,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,12 +101,27 @@ pub struct Config {
     pub(crate) server: ServerConfig,
     /// Where the database is.
     pub database: DatabaseLocation,
+    /// Which ended jobs are kept.
+    pub history: HistoryConfig,
+    /// This daemon's name among those that share the database; made from host and port if absent.
+    pub node_name: Option<String>,
+    /// The labels that jobs run here may want.
+    pub labels: BTreeSet<String>,
     /// Every output directory must lie below this one, if it is set.
     pub export_root: Option<PathBuf>,
     /// Where events go.
     pub webhooks: WebhookConfig,
     /// What is worth a look, found while reading.
     pub warnings: Vec<String>,
+}
+
+/// Which ended jobs are kept; all of them by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// At most this many.
+    pub keep: Option<u64>,
+    /// Only those that ended less than this long ago.
+    pub max_age: Option<Duration>,
 }
 
 impl Config {
@@ -224,6 +240,9 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         tls: access::tls(reader, top),
         server: access::server(reader, top),
         database: database::read(reader, top, environment),
+        history: history(reader, top),
+        node_name: reader.optional(top, "node_name", label),
+        labels: reader.optional(top, "labels", labels).unwrap_or_default(),
         export_root: reader.optional(top, "export_root", absolute),
         webhooks: webhook::read(reader, top, environment),
         warnings: Vec::new(),
@@ -234,6 +253,26 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
     }
     access::check_exposure(reader, top, &config);
     config
+}
+
+fn history(reader: &mut Reader<'_>, top: &Values) -> HistoryConfig {
+    let values = reader.below(top, "history", &keys::HISTORY);
+    let keep = reader.optional(&values, "keep", |text| {
+        text.parse().map_err(|_| format!("{text:?} is not a number of jobs; 0 keeps all of them"))
+    });
+    let max_age = reader.optional(&values, "max_age", duration::parse);
+    HistoryConfig {
+        keep: keep.filter(|keep| *keep > 0),
+        max_age: max_age.filter(|max_age| !max_age.is_zero()),
+    }
+}
+
+fn label(text: &str) -> Result<String, String> {
+    if crate::api::is_label(text) { Ok(text.to_owned()) } else { Err(crate::api::LABEL_SHAPE.to_owned()) }
+}
+
+fn labels(text: &str) -> Result<BTreeSet<String>, String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(label).collect()
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

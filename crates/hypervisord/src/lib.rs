@@ -10,7 +10,9 @@ mod config;
 mod demo;
 mod doctor;
 mod export_root;
+mod history;
 mod metrics;
+mod nodes;
 mod pages;
 mod readiness;
 mod reload;
@@ -30,8 +32,8 @@ pub use auth::Role;
 pub use cli::{Args, Command, TokenCommand, VerifyLevel};
 pub use commands::run;
 pub use config::{
-    Config, ConfigError, Environment, ListenAddr, Mistake, Origin, ProviderConfig, SessionPool, Sources,
-    TimeLimits, WebhookConfig,
+    Config, ConfigError, Environment, HistoryConfig, ListenAddr, Mistake, Origin, ProviderConfig,
+    SessionPool, Sources, TimeLimits, WebhookConfig,
 };
 pub use demo::Demo;
 pub use reload::Reload;

@@ -17,7 +17,8 @@ const WEBHOOK_GRACE: Duration = Duration::from_secs(10);
 
 /// Takes everything down.
 pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
-    let Parts { readiness, stopping, scheduler, manager, webhooks, providers, database, drain_grace } = parts;
+    let Parts { readiness, stopping, scheduler, manager, webhooks, providers, database, drain_grace, .. } =
+        parts;
     tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
     readiness.set(Stage::Stopping);
     systemd::stopping();

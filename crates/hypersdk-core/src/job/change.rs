@@ -6,8 +6,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{CancelOutcome, IllegalTransition, Job, JobStatus, NewJob, Settled, Transition};
+use super::{CancelOutcome, Failure, IllegalTransition, Job, JobStatus, NewJob, Settled, Transition};
+use crate::error::ErrorKind;
 use crate::event::EventKind;
+use crate::id::JobId;
 use crate::progress::Progress;
 
 impl Job {
@@ -108,6 +110,29 @@ impl Job {
         self.settle(Settled::Requeued { failure: None, not_before: None }, progress, now)
     }
 
+    /// Ends a pending job whose turn can never come, as `dependency` ended as `status`.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] unless the job is pending.
+    pub fn forgo(
+        &mut self,
+        dependency: &JobId,
+        status: JobStatus,
+        now: DateTime<Utc>,
+    ) -> Result<EventKind, IllegalTransition> {
+        self.status = self.status.apply(Transition::Forgo)?;
+        self.not_before = None;
+        self.completed_at = Some(now);
+        self.updated_at = now;
+        self.failure = Some(Failure {
+            kind: ErrorKind::Conflict,
+            message: format!("job {dependency}, which this one was to come after, is {status}"),
+            advice: Some("submit it again, after a job that is completed or after none".to_owned()),
+            retryable: false,
+        });
+        Ok(EventKind::JobFailed)
+    }
+
     /// Asks for the job to stop. A pending one is cancelled at once, with an event; a running one only
     /// learns of it.
     pub fn ask_to_stop(&mut self, now: DateTime<Utc>) -> (CancelOutcome, Option<EventKind>) {
@@ -165,8 +190,7 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Failure, JobSpec};
-    use crate::{ErrorKind, JobId};
+    use crate::job::JobSpec;
 
     fn running() -> Job {
         let spec = JobSpec::new("/DC0/vm/web".parse().unwrap(), "/srv");

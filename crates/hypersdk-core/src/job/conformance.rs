@@ -2,8 +2,10 @@
 
 mod claims;
 mod ends;
+mod nodes;
 mod reading;
 mod submission;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +14,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
-use super::{Claim, Clock, Failure, JobSpec, JobStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner};
+pub use self::nodes::node_store;
+use super::{
+    Claim, Claimant, Clock, Failure, JobSpec, JobStore, NewJob, Outcome, OutcomeChunk, OutcomeFile, Owner,
+};
 use crate::error::ErrorKind;
 use crate::event::{Event, EventKind};
 use crate::id::{JobId, Seq};
@@ -30,6 +35,7 @@ pub async fn job_store(open: &StoreFactory<'_>) {
     claims::all(open).await;
     ends::all(open).await;
     reading::all(open).await;
+    turns::all(open).await;
 }
 
 /// A store under test and the hand on its clock.
@@ -61,7 +67,7 @@ impl Bench {
     }
 
     async fn claim(&self, owner: &Owner, limit: usize) -> Vec<Claim> {
-        self.store.claim(owner, limit).await.expect("claiming works")
+        self.store.claim(&Claimant::of_any(owner), limit).await.expect("claiming works")
     }
 
     /// Submits one job and claims it.

@@ -12,6 +12,7 @@
 //! stop.
 
 mod attempt;
+mod claim;
 mod claimer;
 mod keeper;
 mod logbook;
@@ -19,7 +20,8 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ use tokio_util::task::TaskTracker;
 use self::attempt::{Running, Stop};
 use super::{CancelOutcome, Clock, Job, JobPage, JobQuery, JobStatus, JobStore, NewJob, Owner, Runner};
 use crate::error::Result;
-use crate::id::JobId;
+use crate::id::{JobId, ProviderName};
 use crate::progress::Progress;
 
 /// How long a runner may take to return after its token fired before its task is dropped.
@@ -62,6 +64,12 @@ pub struct JobManagerConfig {
     pub poll: Duration,
     /// Where the time comes from; the store's clock.
     pub clock: Clock,
+    /// The providers that jobs run here may have; any if `None`.
+    pub providers: Option<BTreeSet<ProviderName>>,
+    /// The labels that jobs run here may want.
+    pub labels: BTreeSet<String>,
+    /// Start without claiming anything, until [`JobManager::set_paused`] says otherwise.
+    pub paused: bool,
 }
 
 impl Default for JobManagerConfig {
@@ -76,6 +84,9 @@ impl Default for JobManagerConfig {
             exclusive: false,
             poll: Duration::from_secs(1),
             clock: Clock::system(),
+            providers: None,
+            labels: BTreeSet::new(),
+            paused: false,
         }
     }
 }
@@ -107,6 +118,7 @@ struct Inner {
     runner: Arc<dyn Runner>,
     config: JobManagerConfig,
     owner: Owner,
+    paused: AtomicBool,
     running: Mutex<HashMap<JobId, Arc<Running>>>,
     drained: Mutex<Option<DrainReport>>,
     /// Held while jobs are claimed and entered into `running`, so that nobody sees one without the other.
@@ -133,11 +145,13 @@ impl JobManager {
         runner: Arc<dyn Runner>,
         config: JobManagerConfig,
     ) -> Result<JobManager> {
+        let paused = AtomicBool::new(config.paused);
         let inner = Arc::new(Inner {
             store,
             runner,
             config,
             owner: Owner::unique(),
+            paused,
             running: Mutex::default(),
             drained: Mutex::default(),
             claiming: tokio::sync::Mutex::default(),
@@ -220,6 +234,27 @@ impl JobManager {
     /// The store behind it.
     pub fn store(&self) -> &Arc<dyn JobStore> {
         &self.inner.store
+    }
+
+    /// This start of this process, as the store knows it.
+    pub fn owner(&self) -> &Owner {
+        &self.inner.owner
+    }
+
+    /// Stops claiming, or begins again. What runs goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.inner.paused.store(paused, Ordering::SeqCst);
+        self.inner.wake.notify_one();
+    }
+
+    /// True if nothing is claimed.
+    pub fn is_paused(&self) -> bool {
+        self.inner.paused.load(Ordering::SeqCst)
+    }
+
+    /// How it works.
+    pub fn config(&self) -> &JobManagerConfig {
+        &self.inner.config
     }
 
     /// How many jobs run here.

@@ -1,7 +1,6 @@
 //! A store in memory: for tests, and for programs whose jobs need not outlive them.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 
 use super::{
-    CancelOutcome, Claim, Clock, Job, JobCounts, JobPage, JobQuery, JobStatus, JobStore, LogLine, NewJob,
-    Owner, Settled, StopReason,
+    CancelOutcome, Claim, Claimant, Clock, Job, JobCounts, JobPage, JobQuery, JobStatus, JobStore, Lane,
+    LogLine, NewJob, Node, NodeReport, NodeStore, Owner, Settled, StopReason, take_turns,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind, EventLog};
@@ -32,6 +31,8 @@ struct Rows {
     jobs: Vec<Row>,
     places: HashMap<JobId, usize>,
     events: Vec<Event>,
+    newest: Seq,
+    nodes: BTreeMap<String, Node>,
 }
 
 #[derive(Debug)]
@@ -83,11 +84,41 @@ impl Rows {
     fn append(&mut self, kind: EventKind, place: usize, time: DateTime<Utc>) {
         let job = &self.jobs[place].job;
         let (id, data) = (job.id.clone(), job.event_data(kind));
-        self.events.push(Event { seq: self.newest().next(), time, kind, job: Some(id), data });
+        self.newest = self.newest.next();
+        self.events.push(Event { seq: self.newest, time, kind, job: Some(id), data });
     }
 
     fn newest(&self) -> Seq {
-        self.events.last().map_or(Seq::START, |event| event.seq)
+        self.newest
+    }
+
+    /// True if a job that this one comes after is unfinished.
+    fn is_blocked(&self, job: &Job) -> bool {
+        job.spec.after.iter().any(|id| match self.places.get(id) {
+            Some(place) => self.jobs[*place].job.status != JobStatus::Completed,
+            // Forgotten since: only completed ones are while somebody comes after them.
+            None => false,
+        })
+    }
+
+    /// Ends what was to come after a job that ended without being completed, and so on.
+    fn forgo_after(&mut self, place: usize, now: DateTime<Utc>) -> Result<()> {
+        let mut ended = vec![place];
+        while let Some(place) = ended.pop() {
+            let (id, status) = (self.jobs[place].job.id.clone(), self.jobs[place].job.status);
+            if !status.is_final() || status == JobStatus::Completed {
+                continue;
+            }
+            for place in 0..self.jobs.len() {
+                let job = &mut self.jobs[place].job;
+                if job.status == JobStatus::Pending && job.spec.after.contains(&id) {
+                    let kind = job.forgo(&id, status, now).map_err(|illegal| refused(&illegal, "end job"))?;
+                    self.append(kind, place, now);
+                    ended.push(place);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,12 +131,22 @@ impl JobStore for MemoryStore {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
         let now = self.clock.now();
         let mut rows = self.rows();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         if let Some(taken) =
             jobs.iter().find(|job| rows.places.contains_key(&job.id) || !seen.insert(&job.id))
         {
             let message = format!("a job {} exists already", taken.id);
             return Err(Error::new(ErrorKind::Conflict, "submit jobs", message));
+        }
+        let mut before = HashSet::new();
+        for job in &jobs {
+            for id in &job.spec.after {
+                let status = rows.places.get(id).map(|place| rows.jobs[*place].job.status);
+                if !before.contains(id) && status.is_none_or(is_failed) {
+                    return Err(cannot_come_after(&job.id, id, status));
+                }
+            }
+            before.insert(&job.id);
         }
         let mut accepted = Vec::with_capacity(jobs.len());
         for new in jobs {
@@ -122,17 +163,28 @@ impl JobStore for MemoryStore {
         Ok(accepted)
     }
 
-    async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, claimant: &Claimant, limit: usize) -> Result<Vec<Claim>> {
         let now = self.clock.now();
+        let owner = &claimant.owner;
         let mut rows = self.rows();
-        let mut due: Vec<usize> = (0..rows.jobs.len())
-            .filter(|place| {
-                let job = &rows.jobs[*place].job;
-                job.status == JobStatus::Pending && job.not_before.is_none_or(|instant| instant <= now)
-            })
-            .collect();
-        due.sort_by_key(|place| Reverse(rows.jobs[*place].job.spec.priority));
-        due.truncate(limit);
+        let mut lanes: BTreeMap<Lane, (u64, Vec<usize>)> = BTreeMap::new();
+        for (place, row) in rows.jobs.iter().enumerate() {
+            let job = &row.job;
+            let lane = || Lane::of(&job.spec);
+            match job.status {
+                JobStatus::Running => lanes.entry(lane()).or_default().0 += 1,
+                JobStatus::Pending
+                    if job.not_before.is_none_or(|instant| instant <= now) && !rows.is_blocked(job) =>
+                {
+                    lanes.entry(lane()).or_default().1.push(place);
+                }
+                _ => {}
+            }
+        }
+        lanes.retain(|lane, _| claimant.serves(lane));
+        let due = take_turns(lanes.into_values().collect(), limit, |place| {
+            (rows.jobs[*place].job.spec.priority, i64::try_from(*place).unwrap_or(i64::MAX))
+        });
         let mut claims = Vec::with_capacity(due.len());
         for place in due {
             let row = &mut rows.jobs[place];
@@ -193,6 +245,7 @@ impl JobStore for MemoryStore {
         let job = row.job.clone();
         let place = rows.places[id];
         rows.append(kind, place, now);
+        rows.forgo_after(place, now)?;
         let newest = rows.newest();
         drop(rows);
         self.announce(newest);
@@ -215,6 +268,7 @@ impl JobStore for MemoryStore {
                 row.owner = None;
                 taken_back.push(row.job.id.clone());
                 rows.append(kind, place, now);
+                rows.forgo_after(place, now)?;
             }
         }
         let newest = rows.newest();
@@ -230,6 +284,7 @@ impl JobStore for MemoryStore {
         if let Some(kind) = kind {
             let place = rows.places[id];
             rows.append(kind, place, now);
+            rows.forgo_after(place, now)?;
         }
         let newest = rows.newest();
         drop(rows);
@@ -280,9 +335,84 @@ impl JobStore for MemoryStore {
         Ok(self.rows().row(id, "read job log")?.log.clone())
     }
 
+    async fn prune(
+        &self,
+        keep: Option<u64>,
+        before: Option<DateTime<Utc>>,
+        seen: Seq,
+        limit: usize,
+    ) -> Result<usize> {
+        let mut rows = self.rows();
+        let wanted: HashSet<JobId> = rows
+            .jobs
+            .iter()
+            .filter(|row| row.job.status == JobStatus::Pending)
+            .flat_map(|row| row.job.spec.after.iter().cloned())
+            .collect();
+        let ended: Vec<&Job> =
+            rows.jobs.iter().rev().map(|row| &row.job).filter(|job| job.status.is_final()).collect();
+        let mut gone: Vec<JobId> = ended
+            .iter()
+            .enumerate()
+            .filter(|(index, job)| {
+                let old = job.completed_at.zip(before).is_some_and(|(ended, before)| ended < before);
+                let beyond = keep.is_some_and(|keep| *index as u64 >= keep);
+                let told =
+                    rows.events.iter().all(|event| event.job.as_ref() != Some(&job.id) || event.seq <= seen);
+                (old || beyond) && told && !wanted.contains(&job.id)
+            })
+            .map(|(_, job)| job.id.clone())
+            .collect();
+        gone.reverse();
+        gone.truncate(limit);
+        let gone: HashSet<JobId> = gone.into_iter().collect();
+        rows.events.retain(|event| event.job.as_ref().is_none_or(|id| !gone.contains(id)));
+        rows.jobs.retain(|row| !gone.contains(&row.job.id));
+        let places = rows.jobs.iter().enumerate().map(|(place, row)| (row.job.id.clone(), place)).collect();
+        rows.places = places;
+        Ok(gone.len())
+    }
+
     async fn check(&self) -> Result<()> {
         Ok(())
     }
+}
+
+#[async_trait]
+impl NodeStore for MemoryStore {
+    async fn report(&self, report: &NodeReport) -> Result<bool> {
+        let heard_at = self.clock.now();
+        let mut rows = self.rows();
+        let paused = rows.nodes.get(&report.name).is_some_and(|node| node.paused);
+        rows.nodes.insert(report.name.clone(), Node { report: report.clone(), heard_at, paused });
+        Ok(paused)
+    }
+
+    async fn nodes(&self) -> Result<(Vec<Node>, DateTime<Utc>)> {
+        Ok((self.rows().nodes.values().cloned().collect(), self.clock.now()))
+    }
+
+    async fn set_paused(&self, name: &str, paused: bool) -> Result<()> {
+        match self.rows().nodes.get_mut(name) {
+            Some(node) => {
+                node.paused = paused;
+                Ok(())
+            }
+            None => Err(Error::new(ErrorKind::NotFound, "pause node", format!("there is no node {name}"))),
+        }
+    }
+}
+
+fn is_failed(status: JobStatus) -> bool {
+    status.is_final() && status != JobStatus::Completed
+}
+
+fn cannot_come_after(job: &JobId, after: &JobId, status: Option<JobStatus>) -> Error {
+    let message = match status {
+        None => format!("job {job} is to come after {after}, which neither exists nor stands before it"),
+        Some(status) => format!("job {job} is to come after {after}, which is {status}"),
+    };
+    Error::new(ErrorKind::Invalid, "submit jobs", message)
 }
 
 fn refused(illegal: &super::IllegalTransition, operation: &'static str) -> Error {
@@ -317,5 +447,6 @@ mod tests {
             Box::pin(async { Arc::new(MemoryStore::with_clock(clock)) as Arc<dyn JobStore> })
         })
         .await;
+        conformance::node_store(Arc::new(MemoryStore::new())).await;
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{JobSpec, LogLevel};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::JobId;
 use crate::progress::Progress;
 
@@ -24,6 +24,16 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     async fn run(&self, spec: &JobSpec, context: JobContext) -> Result<Outcome>;
 }
 
+/// Proves that a job is still its owner's.
+#[async_trait]
+pub trait ClaimCheck: fmt::Debug + Send + Sync + 'static {
+    /// Asks the store, as often as it takes to get an answer.
+    ///
+    /// # Errors
+    /// `Conflict` if the claim was lost, `Cancelled` if the job is to stop.
+    async fn confirm(&self) -> Result<()>;
+}
+
 /// What a running job may use.
 #[derive(Debug, Clone)]
 pub struct JobContext {
@@ -35,6 +45,7 @@ pub struct JobContext {
     pub cancel: CancellationToken,
     /// Where to say how far it is.
     pub progress: RunProgress,
+    claim: Option<Arc<dyn ClaimCheck>>,
     log: mpsc::UnboundedSender<(LogLevel, String)>,
 }
 
@@ -46,7 +57,28 @@ impl JobContext {
         cancel: CancellationToken,
     ) -> (Self, mpsc::UnboundedReceiver<(LogLevel, String)>) {
         let (log, lines) = mpsc::unbounded_channel();
-        (JobContext { id, attempt, cancel, progress: RunProgress::new(), log }, lines)
+        (JobContext { id, attempt, cancel, progress: RunProgress::new(), claim: None, log }, lines)
+    }
+
+    /// The same, with the means to prove that the job is still this process's.
+    #[must_use]
+    pub fn with_claim(self, claim: Arc<dyn ClaimCheck>) -> Self {
+        JobContext { claim: Some(claim), ..self }
+    }
+
+    /// Makes sure that the job is still this process's and nobody has asked for it to stop. Called right before
+    /// what was made gets its final name: a process that slept may have lost its claim without knowing.
+    ///
+    /// # Errors
+    /// `Conflict` if the claim was lost, `Cancelled` if the job is to stop.
+    pub async fn confirm_claim(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::cancelled("confirm the claim"));
+        }
+        match &self.claim {
+            Some(claim) => claim.confirm().await,
+            None => Ok(()),
+        }
     }
 
     /// Writes a line into the job's log, and into the program's.

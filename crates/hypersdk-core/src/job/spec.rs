@@ -1,5 +1,6 @@
 //! What a job is to do, as it is kept.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{ProviderName, ScheduleId};
+use crate::id::{JobId, ProviderName, ScheduleId};
 use crate::provider::ExportOptions;
 use crate::vm::VmSelector;
 
@@ -67,6 +68,24 @@ pub struct JobSpec {
     /// Higher goes first.
     #[serde(default)]
     pub priority: i32,
+    /// Only a process that has all of these labels runs it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
+    /// For whom it is done: submitters take turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<String>,
+    /// Jobs that must be completed before it starts. If one of them ends otherwise, so does this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<JobId>,
+    /// Its own number of further attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_attempts: Option<u32>,
+    /// Its own wait before the first of them, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_delay_ms: Option<u64>,
+    /// The longest an attempt of it may take, in milliseconds; 0 for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// How to treat the VM.
     #[serde(default)]
     pub options: ExportOptions,
@@ -109,6 +128,12 @@ impl JobSpec {
             keep_partial: false,
             overwrite: false,
             priority: 0,
+            labels: BTreeSet::new(),
+            submitter: None,
+            after: Vec::new(),
+            retry_attempts: None,
+            retry_delay_ms: None,
+            timeout_ms: None,
             options: ExportOptions::default(),
             metadata: Map::new(),
             schedule: None,

@@ -34,6 +34,8 @@ pub enum Transition {
     Cancel,
     /// It goes back to pending: a retry, a drain, or an owner that died.
     Requeue,
+    /// It fails unstarted, as a job that it was to come after was not completed.
+    Forgo,
 }
 
 impl JobStatus {
@@ -49,8 +51,7 @@ impl JobStatus {
     /// The status after `transition`.
     ///
     /// # Errors
-    /// [`IllegalTransition`]: no ended job ever changes, and only a running one can end otherwise than by
-    /// being cancelled.
+    /// [`IllegalTransition`]: no ended job ever changes, and only a running one can be completed.
     pub fn apply(self, transition: Transition) -> Result<JobStatus, IllegalTransition> {
         use JobStatus::{Cancelled, Completed, Failed, Pending, Running};
         Ok(match (self, transition) {
@@ -58,6 +59,7 @@ impl JobStatus {
             (Running, Transition::Complete) => Completed,
             (Running, Transition::Fail) => Failed,
             (Running, Transition::Requeue) => Pending,
+            (Pending, Transition::Forgo) => Failed,
             (Pending | Running, Transition::Cancel) => Cancelled,
             (from, transition) => return Err(IllegalTransition { from, transition }),
         })
@@ -119,13 +121,14 @@ mod tests {
             Transition::Fail,
             Transition::Cancel,
             Transition::Requeue,
+            Transition::Forgo,
         ];
         let expected = [
-            (Pending, [Some(Running), None, None, Some(Cancelled), None]),
-            (Running, [None, Some(Completed), Some(Failed), Some(Cancelled), Some(Pending)]),
-            (Completed, [None; 5]),
-            (Failed, [None; 5]),
-            (Cancelled, [None; 5]),
+            (Pending, [Some(Running), None, None, Some(Cancelled), None, Some(Failed)]),
+            (Running, [None, Some(Completed), Some(Failed), Some(Cancelled), Some(Pending), None]),
+            (Completed, [None; 6]),
+            (Failed, [None; 6]),
+            (Cancelled, [None; 6]),
         ];
         for (from, row) in expected {
             for (transition, to) in transitions.into_iter().zip(row) {

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Job, JobSpec, JobStatus, Outcome};
+use super::{Claimant, Failure, Job, JobSpec, JobStatus, Outcome};
 use crate::error::Result;
 use crate::event::EventLog;
-use crate::id::JobId;
+use crate::id::{JobId, Seq};
 use crate::progress::Progress;
 
 /// A process that runs jobs. Unique to each start of a program, so that a restarted one does not take its
@@ -186,12 +186,14 @@ pub trait JobStore: EventLog {
     /// Accepts jobs, all or none, each with its `job.created` event.
     ///
     /// # Errors
-    /// `Conflict` naming the identifier that exists already.
+    /// `Conflict` naming the identifier that exists already; `Invalid` naming a job that one is to come after and
+    /// that neither exists nor stands before it, or that has ended without being completed.
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Job>>;
 
-    /// Takes up to `limit` pending jobs whose time has come, by priority and then age, for `owner`; each
-    /// with its `job.started` event.
-    async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>>;
+    /// Takes up to `limit` pending jobs for `claimant`, each with its `job.started` event: of those whose time has
+    /// come, that come after nothing unfinished, and that it may run, by priority, then in turns among their
+    /// [lanes](super::Lane), then by age.
+    async fn claim(&self, claimant: &Claimant, limit: usize) -> Result<Vec<Claim>>;
 
     /// Says that `owner` still runs `jobs` (with the fences of their claims) and how far they are. Only the
     /// jobs named are kept from being taken back. Returns those that must stop.
@@ -201,7 +203,8 @@ pub trait JobStore: EventLog {
         jobs: &[(JobId, i64, Progress)],
     ) -> Result<Vec<(JobId, StopReason)>>;
 
-    /// Ends an attempt, with its event. Returns the job as it then stands, which is cancelled where it was
+    /// Ends an attempt, with its event. Pending jobs that come after this one may start if it is completed, and
+    /// end with it otherwise, each with an event of its own and so on. Returns the job as it then stands, which is cancelled where it was
     /// to be requeued and somebody had asked for it to stop.
     ///
     /// # Errors
@@ -245,6 +248,16 @@ pub trait JobStore: EventLog {
     /// # Errors
     /// `NotFound` for an unknown job.
     async fn log(&self, job: &JobId) -> Result<Vec<LogLine>>;
+
+    /// Forgets ended jobs with their logs and events: those that ended before `before`, and the oldest beyond
+    /// `keep`. Events after `seen` stay, and so do their jobs; at most `limit` jobs at one time. Returns how many.
+    async fn prune(
+        &self,
+        keep: Option<u64>,
+        before: Option<DateTime<Utc>>,
+        seen: Seq,
+        limit: usize,
+    ) -> Result<usize>;
 
     /// Proves that the store can be written to.
     async fn check(&self) -> Result<()>;

@@ -30,3 +30,17 @@ impl EventLog for PostgresStore {
         self.latest.subscribe()
     }
 }
+
+impl PostgresStore {
+    /// The lowest saved position, that of the webhooks included.
+    pub(crate) async fn lowest_cursor(&self) -> Result<Option<Seq>> {
+        let lowest = sqlx::query_scalar(
+            "SELECT min(seq) FROM (
+                 SELECT seq FROM event_cursors
+                 UNION ALL SELECT position FROM webhook_cursor WHERE position IS NOT NULL
+             ) AS cursors",
+        );
+        let lowest: Option<i64> = self.read("read positions", lowest.fetch_one(&self.pool)).await?;
+        Ok(lowest.map(Seq))
+    }
+}

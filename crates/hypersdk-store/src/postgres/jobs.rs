@@ -7,17 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use hypersdk_core::{
-    CancelOutcome, Claim, EventKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStore, LogLine, NewJob,
-    Owner, Progress, Result, Settled, StopReason,
+    CancelOutcome, Claim, Claimant, EventKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStore, LogLine,
+    NewJob, Owner, Progress, Result, Seq, Settled, StopReason,
 };
 use sqlx::postgres::{PgConnection, PgExecutor};
 
-use super::PostgresStore;
 use super::error::failed;
 use super::transaction::Transaction;
-use crate::error::{lost, refused, taken, unknown};
+use super::{PostgresStore, after};
+use crate::error::{lost, refused, taken, unknown, unreadable};
 use crate::listing::listing;
+use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
+use crate::turns::{self, due_in_lane};
 
 #[async_trait]
 impl JobStore for PostgresStore {
@@ -35,7 +37,9 @@ impl JobStore for PostgresStore {
                 let mut accepted = Vec::with_capacity(jobs.len());
                 for new in jobs {
                     let job = Job::accepted(new, now);
-                    transaction.insert(&job).await?;
+                    let needs = after::unfinished(transaction, &job).await?;
+                    transaction.insert(&job, i64::try_from(needs.len()).unwrap_or(i64::MAX)).await?;
+                    after::note(transaction, &job.id, &needs).await?;
                     transaction.append(EventKind::JobCreated, &job)?;
                     accepted.push(job);
                 }
@@ -45,18 +49,18 @@ impl JobStore for PostgresStore {
         .await
     }
 
-    async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, claimant: &Claimant, limit: usize) -> Result<Vec<Claim>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let (now, owner) = (self.clock.now(), owner.clone());
+        let (now, claimant) = (self.clock.now(), claimant.clone());
         self.write("claim jobs", move |transaction| {
             Box::pin(async move {
                 let mut claims = Vec::new();
-                for mut row in due(transaction.connection(), now, limit).await? {
+                for mut row in due(transaction.connection(), &claimant, now, limit).await? {
                     let kind = row.job.start(now).map_err(refused)?;
                     row.fence += 1;
-                    row.claim = Some(RowClaim::new(&owner, now));
+                    row.claim = Some(RowClaim::new(&claimant.owner, now));
                     transaction.update(&row).await?;
                     transaction.append(kind, &row.job)?;
                     claims.push(Claim { job: row.job, fence: row.fence });
@@ -120,6 +124,7 @@ impl JobStore for PostgresStore {
                 row.claim = None;
                 transaction.update(&row).await?;
                 transaction.append(kind, &row.job)?;
+                after::follow_up(transaction, &row.job, now).await?;
                 Ok(row.job)
             })
         })
@@ -136,6 +141,7 @@ impl JobStore for PostgresStore {
                     row.claim = None;
                     transaction.update(&row).await?;
                     transaction.append(kind, &row.job)?;
+                    after::follow_up(transaction, &row.job, now).await?;
                     taken_back.push(row.job.id);
                 }
                 Ok(taken_back)
@@ -153,6 +159,7 @@ impl JobStore for PostgresStore {
                 transaction.update(&row).await?;
                 if let Some(kind) = kind {
                     transaction.append(kind, &row.job)?;
+                    after::follow_up(transaction, &row.job, now).await?;
                 }
                 Ok(outcome)
             })
@@ -233,6 +240,57 @@ impl JobStore for PostgresStore {
         rows.into_iter().map(LogLine::try_from).collect()
     }
 
+    async fn prune(
+        &self,
+        keep: Option<u64>,
+        before: Option<DateTime<Utc>>,
+        seen: Seq,
+        limit: usize,
+    ) -> Result<usize> {
+        let before = before.map(|before| before.timestamp_micros());
+        self.write("forget jobs", move |transaction| {
+            Box::pin(async move {
+                let connection = transaction.connection();
+                let failed = |error: sqlx::Error| failed("forget jobs", &error);
+                let beyond: Option<i64> = match keep.map(i64::try_from) {
+                    Some(Ok(keep)) => sqlx::query_scalar(prune::BEYOND)
+                        .bind(keep)
+                        .fetch_optional(&mut *connection)
+                        .await
+                        .map_err(failed)?,
+                    _ => None,
+                };
+                let gone: Vec<(String, String)> = sqlx::query_as(prune::GONE)
+                    .bind(before)
+                    .bind(beyond)
+                    .bind(seen.0)
+                    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .fetch_all(&mut *connection)
+                    .await
+                    .map_err(failed)?;
+                let mut counts = Vec::new();
+                for (id, status) in &gone {
+                    for statement in prune::FORGET {
+                        sqlx::query(statement).bind(id).execute(&mut *connection).await.map_err(failed)?;
+                    }
+                    let status = status.parse().map_err(|error| unreadable("status", error))?;
+                    counts.push(status);
+                }
+                sqlx::query(prune::OLD_EVENTS)
+                    .bind(before)
+                    .bind(seen.0)
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(failed)?;
+                for status in counts {
+                    transaction.count(status, -1);
+                }
+                Ok(gone.len())
+            })
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<()> {
         let now = self.clock.now().timestamp_micros();
         self.write("check database", move |transaction| {
@@ -278,18 +336,33 @@ async fn load_for_update(transaction: &mut Transaction, id: &JobId) -> Result<Ro
     find_for_update(transaction, id).await?.ok_or_else(|| unknown(id))
 }
 
-/// Up to `limit` pending jobs whose time has come and that nobody else is taking, in the order of their turns.
-async fn due(connection: &mut PgConnection, now: DateTime<Utc>, limit: usize) -> Result<Vec<Row>> {
-    let rows: Vec<RawJob> = sqlx::query_as(
-        "SELECT * FROM jobs WHERE status = 'pending' AND (not_before IS NULL OR not_before <= $1)
-         ORDER BY priority DESC, seq LIMIT $2 FOR UPDATE SKIP LOCKED",
-    )
-    .bind(now.timestamp_micros())
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(connection)
-    .await
-    .map_err(|error| failed("find due jobs", &error))?;
-    rows.into_iter().map(Row::try_from).collect()
+/// Up to `limit` pending jobs that the claimant may run and whose time has come, in the order of their turns.
+/// Those that somebody else is taking are passed over.
+async fn due(
+    connection: &mut PgConnection,
+    claimant: &Claimant,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    let failed = |error: sqlx::Error| failed("find due jobs", &error);
+    let waiting: Vec<String> =
+        sqlx::query_scalar(turns::WAITING).fetch_all(&mut *connection).await.map_err(failed)?;
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let running = sqlx::query_as(turns::RUNNING).fetch_all(&mut *connection).await.map_err(failed)?;
+    let mut lanes = Vec::new();
+    for (lane, running) in turns::served(waiting, running, claimant)? {
+        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(" FOR UPDATE SKIP LOCKED"))
+            .bind(lane)
+            .bind(now.timestamp_micros())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed)?;
+        lanes.push((running, rows.into_iter().map(Row::try_from).collect::<Result<_>>()?));
+    }
+    Ok(turns::chosen(lanes, limit))
 }
 
 /// Running jobs that nobody has spoken for, or with no `silence` those of others. One that somebody is just

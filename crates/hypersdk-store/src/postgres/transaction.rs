@@ -63,8 +63,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Conflict` if there is one of that name, also one that another transaction was just adding.
-    pub(super) async fn insert(&mut self, job: &Job) -> Result<()> {
-        let inserted = bind_insert!(job).execute(&mut *self.inner).await;
+    pub(super) async fn insert(&mut self, job: &Job, blocked_by: i64) -> Result<()> {
+        let inserted = bind_insert!(job, blocked_by).execute(&mut *self.inner).await;
         inserted.map_err(|error| match error {
             error if is_unique_violation(&error) => taken(&job.id),
             error => failed("insert job", &error),
@@ -84,7 +84,8 @@ impl Transaction {
         Ok(())
     }
 
-    fn count(&mut self, status: JobStatus, change: i64) {
+    /// Counts jobs in or out of a state.
+    pub(super) fn count(&mut self, status: JobStatus, change: i64) {
         *self.counts.entry(status.as_str()).or_default() += change;
     }
 

@@ -36,3 +36,19 @@ impl EventLog for SqliteStore {
         self.latest.subscribe()
     }
 }
+
+impl SqliteStore {
+    /// The lowest saved position, that of the webhooks included.
+    pub(crate) async fn lowest_cursor(&self) -> Result<Option<Seq>> {
+        let lowest: Option<i64> = sqlx::query_scalar(
+            "SELECT min(seq) FROM (
+                 SELECT seq FROM event_cursors
+                 UNION ALL SELECT position FROM webhook_cursor WHERE position IS NOT NULL
+             ) AS cursors",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| failed("read positions", &error))?;
+        Ok(lowest.map(Seq))
+    }
+}

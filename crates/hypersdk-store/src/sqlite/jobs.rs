@@ -7,16 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use hypersdk_core::{
-    CancelOutcome, Claim, EventKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStore, LogLine, NewJob,
-    Owner, Progress, Result, Settled, StopReason,
+    CancelOutcome, Claim, Claimant, EventKind, Job, JobCounts, JobId, JobPage, JobQuery, JobStore, LogLine,
+    NewJob, Owner, Progress, Result, Seq, Settled, StopReason,
 };
 use sqlx::SqliteExecutor;
+use sqlx::sqlite::SqliteConnection;
 
-use super::SqliteStore;
 use super::error::failed;
+use super::{SqliteStore, after};
 use crate::error::{lost, refused, taken, unknown};
 use crate::listing::listing;
+use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
+use crate::turns::{self, due_in_lane};
 
 #[async_trait]
 impl JobStore for SqliteStore {
@@ -37,7 +40,9 @@ impl JobStore for SqliteStore {
                         return Err(taken(&new.id));
                     }
                     let job = Job::accepted(new, now);
-                    transaction.insert(&job).await?;
+                    let needs = after::unfinished(transaction, &job).await?;
+                    transaction.insert(&job, i64::try_from(needs.len()).unwrap_or(i64::MAX)).await?;
+                    after::note(transaction, &job.id, &needs).await?;
                     transaction.append(EventKind::JobCreated, &job).await?;
                     accepted.push(job);
                 }
@@ -47,20 +52,25 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, claimant: &Claimant, limit: usize) -> Result<Vec<Claim>> {
         let now = self.clock.now();
-        // A look that costs no write: most of the time nothing is due.
-        if limit == 0 || due(&self.readers, now, 1).await?.is_empty() {
+        if limit == 0 {
             return Ok(Vec::new());
         }
-        let owner = owner.clone();
+        // A look that costs no write: most of the time nothing is due.
+        let mut reader = self.readers.acquire().await.map_err(|error| failed("look for due jobs", &error))?;
+        if due(&mut reader, claimant, now, 1).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        drop(reader);
+        let claimant = claimant.clone();
         self.write("claim jobs", move |transaction| {
             Box::pin(async move {
                 let mut claims = Vec::new();
-                for mut row in due(transaction.connection(), now, limit).await? {
+                for mut row in due(transaction.connection(), &claimant, now, limit).await? {
                     let kind = row.job.start(now).map_err(refused)?;
                     row.fence += 1;
-                    row.claim = Some(RowClaim::new(&owner, now));
+                    row.claim = Some(RowClaim::new(&claimant.owner, now));
                     transaction.update(&row).await?;
                     transaction.append(kind, &row.job).await?;
                     claims.push(Claim { job: row.job, fence: row.fence });
@@ -123,6 +133,7 @@ impl JobStore for SqliteStore {
                 row.claim = None;
                 transaction.update(&row).await?;
                 transaction.append(kind, &row.job).await?;
+                after::follow_up(transaction, &row.job, now).await?;
                 Ok(row.job)
             })
         })
@@ -143,6 +154,7 @@ impl JobStore for SqliteStore {
                     row.claim = None;
                     transaction.update(&row).await?;
                     transaction.append(kind, &row.job).await?;
+                    after::follow_up(transaction, &row.job, now).await?;
                     taken_back.push(row.job.id);
                 }
                 Ok(taken_back)
@@ -161,6 +173,7 @@ impl JobStore for SqliteStore {
                 transaction.update(&row).await?;
                 if let Some(kind) = kind {
                     transaction.append(kind, &row.job).await?;
+                    after::follow_up(transaction, &row.job, now).await?;
                 }
                 Ok(outcome)
             })
@@ -244,6 +257,51 @@ impl JobStore for SqliteStore {
         rows.into_iter().map(LogLine::try_from).collect()
     }
 
+    async fn prune(
+        &self,
+        keep: Option<u64>,
+        before: Option<DateTime<Utc>>,
+        seen: Seq,
+        limit: usize,
+    ) -> Result<usize> {
+        let before = before.map(|before| before.timestamp_micros());
+        self.write("forget jobs", move |transaction| {
+            Box::pin(async move {
+                let connection = transaction.connection();
+                let failed = |error: sqlx::Error| failed("forget jobs", &error);
+                let beyond: Option<i64> = match keep.map(i64::try_from) {
+                    Some(Ok(keep)) => sqlx::query_scalar(prune::BEYOND)
+                        .bind(keep)
+                        .fetch_optional(&mut *connection)
+                        .await
+                        .map_err(failed)?,
+                    _ => None,
+                };
+                let gone: Vec<(String, String)> = sqlx::query_as(prune::GONE)
+                    .bind(before)
+                    .bind(beyond)
+                    .bind(seen.0)
+                    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .fetch_all(&mut *connection)
+                    .await
+                    .map_err(failed)?;
+                for (id, _) in &gone {
+                    for statement in prune::FORGET {
+                        sqlx::query(statement).bind(id).execute(&mut *connection).await.map_err(failed)?;
+                    }
+                }
+                sqlx::query(prune::OLD_EVENTS)
+                    .bind(before)
+                    .bind(seen.0)
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(failed)?;
+                Ok(gone.len())
+            })
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<()> {
         let now = self.clock.now().timestamp_micros();
         self.write("check database", move |transaction| {
@@ -276,18 +334,32 @@ async fn load(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Row> {
     find(executor, id).await?.ok_or_else(|| unknown(id))
 }
 
-/// Up to `limit` pending jobs whose time has come, in the order of their turns.
-async fn due(executor: impl SqliteExecutor<'_>, now: DateTime<Utc>, limit: usize) -> Result<Vec<Row>> {
-    let rows: Vec<RawJob> = sqlx::query_as(
-        "SELECT * FROM jobs WHERE status = 'pending' AND (not_before IS NULL OR not_before <= $1)
-         ORDER BY priority DESC, seq LIMIT $2",
-    )
-    .bind(now.timestamp_micros())
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(executor)
-    .await
-    .map_err(|error| failed("find due jobs", &error))?;
-    rows.into_iter().map(Row::try_from).collect()
+/// Up to `limit` pending jobs that the claimant may run and whose time has come, in the order of their turns.
+async fn due(
+    connection: &mut SqliteConnection,
+    claimant: &Claimant,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    let failed = |error: sqlx::Error| failed("find due jobs", &error);
+    let waiting: Vec<String> =
+        sqlx::query_scalar(turns::WAITING).fetch_all(&mut *connection).await.map_err(failed)?;
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let running = sqlx::query_as(turns::RUNNING).fetch_all(&mut *connection).await.map_err(failed)?;
+    let mut lanes = Vec::new();
+    for (lane, running) in turns::served(waiting, running, claimant)? {
+        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(""))
+            .bind(lane)
+            .bind(now.timestamp_micros())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed)?;
+        lanes.push((running, rows.into_iter().map(Row::try_from).collect::<Result<_>>()?));
+    }
+    Ok(turns::chosen(lanes, limit))
 }
 
 /// Running jobs that nobody has spoken for, or with no `silence` those of others.

@@ -33,8 +33,8 @@ impl Transaction {
     }
 
     /// Adds a job that was just accepted.
-    pub(super) async fn insert(&mut self, job: &Job) -> Result<()> {
-        let inserted = bind_insert!(job).execute(&mut self.connection).await;
+    pub(super) async fn insert(&mut self, job: &Job, blocked_by: i64) -> Result<()> {
+        let inserted = bind_insert!(job, blocked_by).execute(&mut self.connection).await;
         inserted.map_err(|error| failed("insert job", &error))?;
         Ok(())
     }

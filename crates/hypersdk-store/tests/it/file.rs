@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use hypersdk_core::{
-    ErrorKind, EventLog, JobQuery, JobStore, LogLevel, LogLine, Owner, Progress, Seq, Settled,
+    Claimant, ErrorKind, EventLog, JobQuery, JobStore, LogLevel, LogLine, Owner, Progress, Seq, Settled,
 };
 use hypersdk_store::SqliteStore;
 
@@ -15,7 +15,7 @@ async fn everything_is_there_after_opening_again() {
     let path = directory.path().join("jobs.db");
     let store = SqliteStore::open(&path).await.unwrap();
     store.submit(vec![new_job(), new_job(), new_job()]).await.unwrap();
-    let claims = store.claim(&Owner::unique(), 2).await.unwrap();
+    let claims = store.claim(&Claimant::of_any(&Owner::unique()), 2).await.unwrap();
     let done = Settled::Completed(outcome());
     store.settle(&claims[0].job.id, claims[0].fence, done, Progress::default()).await.unwrap();
     let line =

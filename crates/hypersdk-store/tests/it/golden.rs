@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
-    ErrorKind, EventKind, EventLog, JobId, JobQuery, JobSpec, JobStatus, JobStore, LogLevel, Owner,
+    Claimant, ErrorKind, EventKind, EventLog, JobId, JobQuery, JobSpec, JobStatus, JobStore, LogLevel, Owner,
     PackageFormat, Phase, PowerPolicy, Progress, Seq, VerifyMode,
 };
 use hypersdk_store::SqliteStore;
@@ -137,7 +137,7 @@ async fn a_database_of_version_1_is_read_and_continued() {
 
     let owner = Owner::unique();
     assert_eq!(store.recover(&owner, Duration::ZERO).await.unwrap(), [id("running")]);
-    let claims = store.claim(&owner, 1).await.unwrap();
+    let claims = store.claim(&Claimant::of_any(&owner), 1).await.unwrap();
     assert_eq!(claims.len(), 1);
     let stop = store
         .heartbeat(&owner, &[(claims[0].job.id.clone(), claims[0].fence, Progress::default())])

@@ -1,6 +1,6 @@
 //! Other programs on the same file.
 
-use hypersdk_core::{JobStore, Owner, Progress, Settled};
+use hypersdk_core::{Claimant, JobStore, Owner, Progress, Settled};
 use hypersdk_store::SqliteStore;
 use sqlx::Connection;
 use tokio::sync::oneshot;
@@ -33,7 +33,7 @@ async fn vacuum_analyze_and_integrity_check_meanwhile_do_no_harm() {
     });
     for _ in 0..60 {
         store.submit(vec![new_job(), new_job()]).await.unwrap();
-        for claim in store.claim(&owner, 1).await.unwrap() {
+        for claim in store.claim(&Claimant::of_any(&owner), 1).await.unwrap() {
             let done = Settled::Completed(outcome());
             store.settle(&claim.job.id, claim.fence, done, Progress::default()).await.unwrap();
         }

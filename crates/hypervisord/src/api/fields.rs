@@ -118,6 +118,19 @@ impl Fields {
         }
     }
 
+    /// A list of texts, or one text for a list of one.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let texts = match self.take(name)? {
+            Value::String(text) => Some(vec![text]),
+            Value::Array(items) => items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.wrong(name, "expected a list of texts");
+        }
+        texts
+    }
+
     /// Ends the reading: fields that nobody took are unknown.
     pub(super) fn close(mut self) -> Vec<FieldError> {
         let unknown: Vec<String> = self.object.keys().cloned().collect();

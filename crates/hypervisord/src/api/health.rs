@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use hypersdk_core::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -49,6 +50,14 @@ struct Stands {
     status: &'static str,
 }
 
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    /// `ready`
+    status: &'static str,
+    /// It claims no jobs until it is resumed
+    paused: bool,
+}
+
 /// That the daemon lives
 #[utoipa::path(get, path = "/health/live", tag = "daemon", responses((status = 200, body = Stands, description = "It does")))]
 async fn live() -> Json<Stands> {
@@ -57,7 +66,7 @@ async fn live() -> Json<Stands> {
 
 /// Whether the daemon takes work
 #[utoipa::path(get, path = "/health/ready", tag = "daemon", responses(
-    (status = 200, body = Stands, description = "It does"),
+    (status = 200, body = Ready, description = "It does"),
     (status = 503, body = ProblemView, content_type = "application/problem+json", description = "It does not; `errors` names the part that fails"),
 ))]
 async fn ready(State(state): State<ApiState>) -> Response {
@@ -68,13 +77,20 @@ async fn ready(State(state): State<ApiState>) -> Response {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::error!("check database: {}", error.chain());
-                Some(("database", "it cannot be written to"))
+                Some((
+                    "database",
+                    match error.kind() {
+                        ErrorKind::NoSpace => "its disk is full",
+                        ErrorKind::Unavailable => "it cannot be reached",
+                        _ => "it cannot be written to",
+                    },
+                ))
             }
             Err(_) => Some(("database", "it does not answer")),
         },
     };
     match failing {
-        None => Json(Stands { status: "ready" }).into_response(),
+        None => Json(Ready { status: "ready", paused: state.nodes.is_paused() }).into_response(),
         Some((part, why)) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {part}: {why}"))
                 .with_errors(vec![FieldError::new(part, why)])

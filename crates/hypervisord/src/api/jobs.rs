@@ -114,7 +114,7 @@ async fn query(State(state): State<ApiState>, Document(body): Document) -> Resul
     let mut fields = Fields::open("", body).map_err(|error| Problem::malformed(error.message))?;
     let ids = ids(&mut fields);
     let mut query = JobQuery { ids, limit: PAGE, ..JobQuery::default() };
-    if let Some(words) = texts(&mut fields, "status") {
+    if let Some(words) = fields.texts("status") {
         for word in words {
             match word.parse() {
                 Ok(status) => query.statuses.push(status),
@@ -298,30 +298,11 @@ fn nothing_cancelled(kinds: &[ErrorKind], failed: &Map<String, Value>) -> Proble
 
 fn ids(fields: &mut Fields) -> Vec<JobId> {
     let mut ids = Vec::new();
-    for text in texts(fields, "job_ids").unwrap_or_default() {
+    for text in fields.texts("job_ids").unwrap_or_default() {
         match text.parse() {
             Ok(id) => ids.push(id),
             Err(error) => fields.wrong("job_ids", format!("{error}")),
         }
     }
     ids
-}
-
-/// A list of texts, or one text for a list of one.
-fn texts(fields: &mut Fields, name: &'static str) -> Option<Vec<String>> {
-    match fields.take(name)? {
-        Value::String(text) => Some(vec![text]),
-        Value::Array(items) => {
-            let texts: Option<Vec<String>> =
-                items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect();
-            if texts.is_none() {
-                fields.wrong(name, "expected a list of texts");
-            }
-            texts
-        }
-        _ => {
-            fields.wrong(name, "expected a list of texts");
-            None
-        }
-    }
 }

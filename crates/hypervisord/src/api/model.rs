@@ -1,6 +1,7 @@
 //! How jobs look on the wire.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
@@ -74,6 +75,12 @@ struct DefinitionView {
     keep_partial: bool,
     overwrite: bool,
     priority: i32,
+    labels: Vec<String>,
+    submitter: Option<String>,
+    after: Vec<String>,
+    retry_attempts: Option<u32>,
+    retry_delay: Option<String>,
+    timeout: Option<String>,
     options: OptionsView,
     metadata: Map<String, Value>,
     /// The firing of a schedule that made it.
@@ -108,6 +115,12 @@ impl From<Job> for DefinitionView {
             keep_partial: spec.keep_partial,
             overwrite: spec.overwrite,
             priority: spec.priority,
+            labels: spec.labels.into_iter().collect(),
+            submitter: spec.submitter,
+            after: spec.after.iter().map(ToString::to_string).collect(),
+            retry_attempts: spec.retry_attempts,
+            retry_delay: spec.retry_delay_ms.map(duration),
+            timeout: spec.timeout_ms.map(duration),
             options: OptionsView::from(&spec.options),
             metadata: spec.metadata,
             schedule: spec.schedule.map(FiringView::from),
@@ -130,6 +143,10 @@ impl From<ScheduledBy> for FiringView {
     fn from(by: ScheduledBy) -> Self {
         FiringView { id: by.id.to_string(), planned_at: by.planned_at }
     }
+}
+
+fn duration(millis: u64) -> String {
+    crate::config::display_duration(Duration::from_millis(millis))
 }
 
 /// Where the signing key is; the key itself is never read by the API.

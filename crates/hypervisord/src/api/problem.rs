@@ -76,7 +76,8 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Unauthenticated | ErrorKind::Corrupt => StatusCode::BAD_GATEWAY,
         ErrorKind::Unavailable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        // Heals by itself once somebody has made room, which clients know how to wait for.
+        ErrorKind::NoSpace => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -89,7 +90,6 @@ fn fixed_detail(status: StatusCode) -> &'static str {
         }
         StatusCode::SERVICE_UNAVAILABLE => "a part this needs cannot be reached now; try again later",
         StatusCode::GATEWAY_TIMEOUT => "the source of the VMs did not answer in time; try again later",
-        StatusCode::INSUFFICIENT_STORAGE => "storage is full",
         _ => "the daemon failed",
     }
 }
@@ -175,6 +175,12 @@ pub(crate) fn explain_safely(error: &Error) -> String {
     if !status.is_server_error() {
         return explain(error);
     }
+    if error.kind() == ErrorKind::NoSpace {
+        return match error.advice() {
+            Some(advice) => format!("the disk is full; {advice}"),
+            None => "the disk is full".to_owned(),
+        };
+    }
     match error.advice() {
         // Advice is written for people; only the message may hold what is inside.
         Some(advice) if !error.is_retryable() => advice.to_owned(),
@@ -228,7 +234,7 @@ mod tests {
                 ErrorKind::Invalid | ErrorKind::Unsupported => 422,
                 ErrorKind::Unavailable | ErrorKind::Cancelled => 503,
                 ErrorKind::Timeout => 504,
-                ErrorKind::NoSpace => 507,
+                ErrorKind::NoSpace => 503,
                 ErrorKind::Internal => 500,
                 other => panic!("{other} has no status yet"),
             };

@@ -80,6 +80,20 @@ pub(super) struct JobFields {
     /// Higher goes first
     #[schema(required = false)]
     priority: i32,
+    /// For whom it is: providers and submitters take turns
+    submitter: Option<String>,
+    /// Only a daemon that has all of them runs it
+    #[schema(required = false)]
+    labels: Vec<String>,
+    /// Jobs that must be completed first
+    #[schema(required = false)]
+    after: Vec<String>,
+    /// Further attempts after a failure that a retry can help; as configured if not given
+    retry_attempts: Option<u32>,
+    /// The wait before the first of them, such as `30s`
+    retry_delay: Option<String>,
+    /// The longest an attempt may take, such as `2h`
+    timeout: Option<String>,
     options: Option<OptionFields>,
     /// Your own, kept and shown
     metadata: Option<Map<String, Value>>,
@@ -212,6 +226,24 @@ fn read(mut fields: Fields, warnings: &mut Vec<String>) -> Result<JobRequest, Ve
         .integer("priority", i64::from(i32::MIN), i64::from(i32::MAX))
         .and_then(|number| i32::try_from(number).ok())
         .unwrap_or(spec.priority);
+    spec.labels = fields.texts("labels").unwrap_or_default().into_iter().collect();
+    for wrong in spec.labels.iter().filter(|label| !is_label(label)) {
+        fields.wrong("labels", format!("{wrong:?}: {LABEL_SHAPE}"));
+    }
+    spec.submitter = fields.parsed("submitter", |text| match is_label(text) {
+        true => Ok(text.to_owned()),
+        false => Err(LABEL_SHAPE.to_owned()),
+    });
+    for text in fields.texts("after").unwrap_or_default() {
+        match text.parse::<JobId>() {
+            Ok(id) => spec.after.push(id),
+            Err(error) => fields.wrong("after", error.to_string()),
+        }
+    }
+    spec.retry_attempts =
+        fields.integer("retry_attempts", 0, 100).and_then(|number| u32::try_from(number).ok());
+    spec.retry_delay_ms = fields.parsed("retry_delay", millis);
+    spec.timeout_ms = fields.parsed("timeout", millis);
     spec.options = options(&mut fields);
     spec.metadata = fields.object("metadata").unwrap_or_default();
     if fields.take("vcenter").is_some() {
@@ -238,6 +270,19 @@ fn chunk_size(fields: &mut Fields, format: PackageFormat) -> Option<NonZeroU64> 
         );
     }
     u64::try_from(bytes).ok().and_then(NonZeroU64::new)
+}
+
+/// What labels and submitters look like.
+pub(crate) const LABEL_SHAPE: &str = "use 1 to 64 of the characters A-Z a-z 0-9 . _ - @ /";
+
+pub(crate) fn is_label(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@/".contains(&byte))
+}
+
+fn millis(text: &str) -> Result<u64, String> {
+    let duration = crate::config::parse_duration(text)?;
+    u64::try_from(duration.as_millis()).map_err(|_| format!("{text:?} is too long"))
 }
 
 fn signing(fields: &mut Fields, digest: ManifestDigest) -> Option<Signing> {

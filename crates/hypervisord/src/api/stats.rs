@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
+use crate::nodes::SeenNode;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(status)).routes(routes!(stats))
@@ -29,13 +30,55 @@ struct Status {
     completed_jobs: u64,
     failed_jobs: u64,
     cancelled_jobs: u64,
+    /// This daemon's name
+    node: String,
+    /// This daemon claims no jobs
+    paused: bool,
+    /// Every daemon that shares the database, or did
+    nodes: Vec<NodeView>,
     timestamp: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct NodeView {
+    name: String,
+    /// It was heard of within the last half minute
+    alive: bool,
+    paused: bool,
+    version: String,
+    address: String,
+    providers: Vec<String>,
+    labels: Vec<String>,
+    running_jobs: u64,
+    max_concurrent_jobs: u64,
+    started_at: DateTime<Utc>,
+    heard_at: DateTime<Utc>,
+}
+
+impl From<SeenNode> for NodeView {
+    fn from(SeenNode { node, alive }: SeenNode) -> Self {
+        let report = node.report;
+        NodeView {
+            name: report.name,
+            alive,
+            paused: node.paused,
+            version: report.version,
+            address: report.address,
+            providers: report.providers.iter().map(ToString::to_string).collect(),
+            labels: report.labels.into_iter().collect(),
+            running_jobs: report.running,
+            max_concurrent_jobs: report.max_concurrent,
+            started_at: report.started_at,
+            heard_at: node.heard_at,
+        }
+    }
 }
 
 /// How the daemon does
 #[utoipa::path(get, path = "/status", tag = "daemon", responses((status = 200, body = Status, description = "Version, time up, jobs by status")))]
 async fn status(State(state): State<ApiState>) -> Result<Json<Status>, Problem> {
     let counts = state.manager.store().counts().await?;
+    let nodes = state.nodes.all().await?.into_iter().map(NodeView::from).collect();
     let uptime = state.started.elapsed();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -47,6 +90,9 @@ async fn status(State(state): State<ApiState>) -> Result<Json<Status>, Problem> 
         completed_jobs: counts.completed,
         failed_jobs: counts.failed,
         cancelled_jobs: counts.cancelled,
+        node: state.nodes.name().to_owned(),
+        paused: state.nodes.is_paused(),
+        nodes,
         timestamp: Utc::now(),
     }))
 }

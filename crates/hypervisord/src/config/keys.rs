@@ -69,6 +69,9 @@ pub(super) static TOP: Section = Section {
         key("database_url"),
         key("database_password"),
         key("database_password_file"),
+        with_keys("history", &HISTORY),
+        key("node_name"),
+        key("labels"),
         key("export_root"),
     ],
 };
@@ -119,6 +122,8 @@ pub(super) static SERVER: Section = Section {
         with_default("header_timeout", "10s"),
     ],
 };
+/// The keys of `history`.
+pub(super) static HISTORY: Section = Section { keys: &[key("keep"), key("max_age")] };
 
 /// The keys of `connection_pool`.
 pub(super) static POOL: Section = Section {

@@ -37,6 +37,11 @@ struct Shown<'a> {
     database_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
+    history: ShownHistory,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    labels: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     export_root: Option<String>,
     webhooks: Vec<ShownWebhook>,
@@ -125,6 +130,12 @@ struct ShownPool {
     idle_timeout: String,
     health_check_interval: String,
     borrow_timeout: String,
+}
+
+#[derive(Serialize)]
+struct ShownHistory {
+    keep: u64,
+    max_age: String,
 }
 
 #[derive(Serialize)]
@@ -229,6 +240,12 @@ pub(super) fn yaml(config: &Config) -> String {
         log_file: config.log.file.as_ref().map(|path| path.display().to_string()),
         database_path,
         database_url,
+        history: ShownHistory {
+            keep: config.history.keep.unwrap_or_default(),
+            max_age: duration::display(config.history.max_age.unwrap_or_default()),
+        },
+        node_name: config.node_name.as_deref(),
+        labels: config.labels.iter().cloned().collect::<Vec<_>>().join(", "),
         export_root: config.export_root.as_ref().map(|path| path.display().to_string()),
         webhooks: config.webhooks.endpoints.iter().map(webhook).collect(),
         webhook_allow_private: config.webhooks.allow_private,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, StoreFactory, failure, id, ids, new_job, progress, spec};
 use crate::error::ErrorKind;
 use crate::event::EventKind;
-use crate::job::{JobStatus, NewJob, Owner, Settled, StopReason};
+use crate::job::{Claimant, JobStatus, NewJob, Owner, Settled, StopReason};
 use crate::progress::Progress;
 
 const SILENCE: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ async fn concurrent_claimers_take_each_job_once(open: &StoreFactory<'_>) {
             let owner = Owner::unique();
             let mut taken = Vec::new();
             loop {
-                let claims = store.claim(&owner, 3).await.expect("claiming works");
+                let claims = store.claim(&Claimant::of_any(&owner), 3).await.expect("claiming works");
                 if claims.is_empty() {
                     return taken;
                 }

@@ -8,6 +8,8 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::claim::Held;
+use super::retry::Limits;
 use super::{Inner, STOP_PATIENCE, logbook, retry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{Claim, Job, JobContext, JobStatus, LogLevel, LogLine, Outcome, RunProgress, Settled};
@@ -41,6 +43,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Waits until the runner is told to stop.
+    pub(super) async fn stopped(&self) {
+        self.cancel.cancelled().await;
+    }
+
     /// Tells the runner to stop.
     pub(super) fn stop(&self, why: Stop) {
         if why == Stop::Lost {
@@ -56,6 +63,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
     let Claim { job, fence } = claim;
     let cancel = CancellationToken::new();
     let (context, lines) = JobContext::new(job.id.clone(), job.attempt, cancel.clone());
+    let limits = Limits::of(&job.spec, &inner.config);
     let running = Arc::new(Running {
         fence,
         attempt: job.attempt,
@@ -65,6 +73,8 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
         lost: CancellationToken::new(),
     });
     inner.running().insert(job.id.clone(), running.clone());
+    let held = Held { inner: inner.clone(), job: job.id.clone(), running: running.clone() };
+    let context = context.with_claim(Arc::new(held));
     let end = CancellationToken::new();
     let (store, clock) = (inner.store.clone(), inner.config.clock.clone());
     let log = inner.work.spawn(logbook::keep(store, job.id.clone(), clock, lines, end.clone()));
@@ -72,7 +82,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
     inner.work.clone().spawn(async move {
         let text = format!("attempt {} started by {}", job.attempt, inner.owner);
         context.log(LogLevel::Info, text);
-        let result = run(&inner, &job, context, &running).await;
+        let result = run(&inner, &job, context, &running, limits.timeout).await;
         if running.lost.is_cancelled() {
             // The job is another's: not even its log is ours to write.
             log.abort();
@@ -85,10 +95,10 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
         }
         let stop = running.why.get().copied();
         let now = inner.config.clock.now();
-        let settled = retry::decide(result, stop, job.failures, &inner.config, now, fastrand::f64());
+        let settled = retry::decide(result, stop, job.failures, &limits, now, fastrand::f64());
         let ended = settle(&inner, &job, &running, settled).await;
         if let Some(ended) = &ended {
-            let (level, message) = closing_line(ended, &inner);
+            let (level, message) = closing_line(ended, &inner, &limits);
             note(&inner, ended, level, message).await;
         }
         leave(&inner, &job, ended);
@@ -96,7 +106,13 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
 }
 
 /// Runs the runner to its end, whatever that is: a result, a panic, a deadline or deafness.
-async fn run(inner: &Arc<Inner>, job: &Job, context: JobContext, running: &Running) -> Result<Outcome> {
+async fn run(
+    inner: &Arc<Inner>,
+    job: &Job,
+    context: JobContext,
+    running: &Running,
+    timeout: Option<Duration>,
+) -> Result<Outcome> {
     let (runner, spec) = (inner.runner.clone(), job.spec.clone());
     let cancel = context.cancel.clone();
     let span = tracing::info_span!("job", job = %job.id, attempt = job.attempt);
@@ -112,7 +128,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, context: JobContext, running: &Runni
     };
     let mut task = inner.work.spawn(work.instrument(span));
     let deadline = async {
-        match inner.config.job_timeout {
+        match timeout {
             Some(limit) => tokio::time::sleep(limit).await,
             None => std::future::pending().await,
         }
@@ -181,7 +197,7 @@ fn last_progress(settled: &Settled, now: Progress) -> Progress {
 }
 
 /// What the job's log says of how the attempt ended.
-fn closing_line(job: &Job, inner: &Inner) -> (LogLevel, String) {
+fn closing_line(job: &Job, inner: &Inner, limits: &Limits) -> (LogLevel, String) {
     let attempt = job.attempt;
     match (job.status, &job.outcome, &job.failure) {
         (JobStatus::Completed, Some(outcome), _) => {
@@ -197,7 +213,7 @@ fn closing_line(job: &Job, inner: &Inner) -> (LogLevel, String) {
                 "attempt {attempt} failed: {}; retry {} of {} in {:.1} s",
                 failure.message,
                 job.failures,
-                inner.config.retry_attempts,
+                limits.retry_attempts,
                 wait.and_then(|wait| wait.to_std().ok()).unwrap_or_default().as_secs_f64(),
             );
             (LogLevel::Warning, text)

@@ -1,10 +1,12 @@
 //! The task that claims.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Inner;
 use super::attempt;
+use crate::job::Claimant;
 
 /// Claims whenever there is room and something may be due, until the manager stops.
 pub(super) async fn run(inner: Arc<Inner>) {
@@ -31,6 +33,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
 /// Fills the free places and returns how long to wait before looking again, unless woken.
 async fn claim(inner: &Arc<Inner>) -> Duration {
     let poll = inner.config.poll;
+    if inner.paused.load(Ordering::SeqCst) {
+        return poll;
+    }
     let guard = inner.claiming.lock().await;
     let free = inner.config.max_concurrent.max(1).saturating_sub(inner.running().len());
     if free == 0 {
@@ -38,7 +43,12 @@ async fn claim(inner: &Arc<Inner>) -> Duration {
         return poll;
     }
     // Never dropped half way: a claim whose answer is lost is a job that nobody runs.
-    let claims = match inner.store.claim(&inner.owner, free).await {
+    let claimant = Claimant {
+        owner: inner.owner.clone(),
+        providers: inner.config.providers.clone(),
+        labels: inner.config.labels.clone(),
+    };
+    let claims = match inner.store.claim(&claimant, free).await {
         Ok(claims) => claims,
         Err(error) => {
             tracing::warn!(error = %error.chain(), "cannot claim jobs; will try again");

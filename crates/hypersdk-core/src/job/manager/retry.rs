@@ -7,7 +7,27 @@ use chrono::{DateTime, Utc};
 use super::JobManagerConfig;
 use super::attempt::Stop;
 use crate::error::{Error, ErrorKind, Result, RetryHint};
-use crate::job::{Failure, Outcome, Settled};
+use crate::job::{Failure, JobSpec, Outcome, Settled};
+
+/// How often and how long a job is tried: its own wishes, or else the manager's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) retry_attempts: u32,
+    pub(super) retry_delay: Duration,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Limits {
+    pub(super) fn of(spec: &JobSpec, config: &JobManagerConfig) -> Limits {
+        let timeout =
+            spec.timeout_ms.map(|ms| Some(Duration::from_millis(ms)).filter(|limit| !limit.is_zero()));
+        Limits {
+            retry_attempts: spec.retry_attempts.unwrap_or(config.retry_attempts),
+            retry_delay: spec.retry_delay_ms.map_or(config.retry_delay, Duration::from_millis),
+            timeout: timeout.unwrap_or(config.job_timeout),
+        }
+    }
+}
 
 const LONGEST_DELAY: Duration = Duration::from_secs(300);
 
@@ -17,7 +37,7 @@ pub(super) fn decide(
     result: Result<Outcome>,
     stop: Option<Stop>,
     failures: u32,
-    config: &JobManagerConfig,
+    limits: &Limits,
     now: DateTime<Utc>,
     jitter: f64,
 ) -> Settled {
@@ -29,10 +49,10 @@ pub(super) fn decide(
         Some(Stop::User) => Settled::Cancelled,
         // For a lost claim nothing is written; this is what it would have been.
         Some(Stop::Drain | Stop::Lost) => Settled::Requeued { failure: None, not_before: None },
-        Some(Stop::Timeout) => Settled::Failed(Failure::from(&timed_out(config))),
-        None if error.is_retryable() && failures < config.retry_attempts => Settled::Requeued {
+        Some(Stop::Timeout) => Settled::Failed(Failure::from(&timed_out(limits))),
+        None if error.is_retryable() && failures < limits.retry_attempts => Settled::Requeued {
             failure: Some(Failure::from(&error)),
-            not_before: Some(now + delay(&error, failures, config.retry_delay, jitter)),
+            not_before: Some(now + delay(&error, failures, limits.retry_delay, jitter)),
         },
         None => Settled::Failed(Failure::from(&error)),
     }
@@ -49,8 +69,8 @@ fn delay(error: &Error, failures: u32, first: Duration, jitter: f64) -> Duration
     }
 }
 
-fn timed_out(config: &JobManagerConfig) -> Error {
-    let limit = config.job_timeout.unwrap_or_default().as_secs_f64();
+fn timed_out(limits: &Limits) -> Error {
+    let limit = limits.timeout.unwrap_or_default().as_secs_f64();
     Error::new(ErrorKind::Timeout, "run job", format!("not done after {limit} s, the longest a job may take"))
         .with_retry(RetryHint::Never)
         .with_advice("allow jobs more time, or run fewer at once")
@@ -91,10 +111,13 @@ mod tests {
 
     #[test]
     fn an_attempt_is_settled_by_its_result_and_why_it_was_stopped() {
-        let config = JobManagerConfig { retry_attempts: 2, ..JobManagerConfig::default() };
+        let mut spec = JobSpec::new("/DC0/vm/web".parse().unwrap(), "/srv");
+        spec.retry_attempts = Some(2);
+        let limits =
+            Limits::of(&spec, &JobManagerConfig { retry_attempts: 9, ..JobManagerConfig::default() });
         let settle = |kind, stop, failures| {
             let result = Err(Error::new(kind, "export", "failed"));
-            match decide(result, stop, failures, &config, Utc::now(), 0.5) {
+            match decide(result, stop, failures, &limits, Utc::now(), 0.5) {
                 Settled::Completed(_) => "completed".to_owned(),
                 Settled::Cancelled => "cancelled".to_owned(),
                 Settled::Failed(failure) => format!("failed {}", failure.kind),

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use crate::api::{Access, ApiState, router};
 use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
+use crate::nodes::{Identity, Nodes};
 use crate::readiness::{Readiness, Stage};
 use crate::scheduling::JobLauncher;
 use crate::submission::{OutputDir, Submission};
@@ -141,6 +142,14 @@ impl Harness {
         )
         .await
         .unwrap();
+        let identity = Identity {
+            name: "node".to_owned(),
+            address: "127.0.0.1:8080".to_owned(),
+            providers: Default::default(),
+            labels: Default::default(),
+            started_at: chrono::Utc::now(),
+        };
+        let nodes = Nodes::new(store.clone(), manager.clone(), identity);
         let root = tempfile::tempdir().unwrap();
         let export_root = ExportRoot::new(Some(root.path().to_owned()));
         let check = OutputDir::new(export_root.clone());
@@ -178,6 +187,7 @@ impl Harness {
             manager: manager.clone(),
             providers,
             export_root,
+            nodes,
             readiness: readiness.clone(),
             started: Instant::now(),
             access: Arc::new(access),

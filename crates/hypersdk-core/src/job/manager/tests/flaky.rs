@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
-    CancelOutcome, Claim, Clock, Job, JobCounts, JobPage, JobQuery, JobStore, LogLine, MemoryStore, NewJob,
-    Owner, Settled, StopReason,
+    CancelOutcome, Claim, Claimant, Clock, Job, JobCounts, JobPage, JobQuery, JobStore, LogLine, MemoryStore,
+    NewJob, Owner, Settled, StopReason,
 };
 use crate::{Event, EventLog, JobId, Progress, Seq};
 
@@ -53,8 +53,8 @@ impl JobStore for FlakyStore {
         self.inner.submit(jobs).await
     }
 
-    async fn claim(&self, owner: &Owner, limit: usize) -> Result<Vec<Claim>> {
-        self.inner.claim(owner, limit).await
+    async fn claim(&self, claimant: &Claimant, limit: usize) -> Result<Vec<Claim>> {
+        self.inner.claim(claimant, limit).await
     }
 
     async fn heartbeat(
@@ -95,6 +95,16 @@ impl JobStore for FlakyStore {
 
     async fn log(&self, id: &JobId) -> Result<Vec<LogLine>> {
         self.inner.log(id).await
+    }
+
+    async fn prune(
+        &self,
+        keep: Option<u64>,
+        before: Option<DateTime<Utc>>,
+        seen: Seq,
+        limit: usize,
+    ) -> Result<usize> {
+        self.inner.prune(keep, before, seen, limit).await
     }
 
     async fn check(&self) -> Result<()> {

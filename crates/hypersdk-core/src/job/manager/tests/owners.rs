@@ -1,12 +1,12 @@
 use super::flaky::FlakyStore;
 use super::*;
-use crate::job::Owner;
+use crate::job::{Claimant, Owner};
 
 #[tokio::test(start_paused = true)]
 async fn what_a_dead_process_left_running_is_run_again_at_once_in_a_store_of_ones_own() {
     let store = Arc::new(MemoryStore::with_clock(Clock::of_runtime()));
     store.submit(vec![new_job("orphan")]).await.unwrap();
-    store.claim(&Owner::unique(), 1).await.unwrap();
+    store.claim(&Claimant::of_any(&Owner::unique()), 1).await.unwrap();
     let bench = Bench::over(store, [], config()).await;
     let job = bench.until(&"orphan".parse().unwrap(), JobStatus::Completed).await;
     assert_eq!((job.attempt, job.failures), (2, 0));
@@ -17,7 +17,7 @@ async fn what_a_dead_process_left_running_is_run_again_at_once_in_a_store_of_one
 async fn in_a_shared_store_an_orphan_is_taken_back_when_its_owner_was_silent_for_long() {
     let store = Arc::new(MemoryStore::with_clock(Clock::of_runtime()));
     store.submit(vec![new_job("orphan")]).await.unwrap();
-    store.claim(&Owner::unique(), 1).await.unwrap();
+    store.claim(&Claimant::of_any(&Owner::unique()), 1).await.unwrap();
     let bench = Bench::over(store, [], JobManagerConfig { exclusive: false, ..config() }).await;
     bench.until(&"orphan".parse().unwrap(), JobStatus::Completed).await;
     assert!((30.0..36.0).contains(&bench.elapsed()), "{} s", bench.elapsed());
@@ -53,7 +53,7 @@ async fn a_manager_that_lost_its_claim_stops_and_writes_nothing() {
     bench.runner.until_started(1).await;
     let other = Owner::unique();
     bench.store.recover(&other, Duration::ZERO).await.unwrap();
-    let claims = bench.store.claim(&other, 1).await.unwrap();
+    let claims = bench.store.claim(&Claimant::of_any(&other), 1).await.unwrap();
     let events = bench.kinds(&id).await;
     let drained = bench.manager.drain(Duration::from_secs(8)).await;
     assert_eq!(drained.abandoned, std::slice::from_ref(&id));
