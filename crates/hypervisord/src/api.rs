@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod areas;
 mod audit;
 mod capability;
 mod envelope;
@@ -26,6 +27,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod vms;
+mod web;
 mod webhooks;
 
 use std::fmt;
@@ -33,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
+use axum::{Extension, Router};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
@@ -54,6 +56,7 @@ use crate::nodes::Nodes;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
 pub(crate) use access::Access;
+use areas::Areas;
 pub(crate) use events::shaped_data;
 use problem::Problem;
 pub(crate) use request::{LABEL_SHAPE, is_label};
@@ -72,6 +75,8 @@ pub(crate) struct ApiState {
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) export_root: ExportRoot,
     pub(crate) nodes: Nodes,
+    /// Whether the dashboard is served.
+    pub(crate) dashboard: bool,
     pub(crate) readiness: Readiness,
     pub(crate) started: Instant,
     pub(crate) access: Arc<Access>,
@@ -117,12 +122,15 @@ fn routes() -> Router<ApiState> {
         .merge(openapi::with_document(described()))
         .merge(schedules::routes())
         .merge(vms::routes())
+        .merge(web::routes())
         .merge(webhooks::routes())
 }
 
 /// Everything the daemon answers.
 pub(crate) fn router(state: ApiState) -> Router {
+    let areas = Areas::of(routes().with_state(state.clone()));
     routes()
+        .layer(Extension(areas))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::guard))

@@ -143,6 +143,7 @@ impl App {
             providers: Arc::clone(&providers),
             export_root,
             nodes: nodes.clone(),
+            dashboard: config.dashboard,
             readiness: readiness.clone(),
             started: Instant::now(),
             access,

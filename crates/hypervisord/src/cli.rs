@@ -22,7 +22,7 @@ pub struct Args {
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub addr: Option<String>,
-    /// Serve the API without a dashboard (this build has none).
+    /// Serve the API alone, without the dashboard at /web/dashboard/.
     #[arg(long, global = true)]
     pub disable_web: bool,
     /// What to do.
@@ -178,6 +178,7 @@ impl Args {
             environment,
             addr: self.addr.clone(),
             log_level: self.log_level.clone(),
+            disable_web: self.disable_web,
         }
     }
 }

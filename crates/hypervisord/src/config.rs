@@ -62,6 +62,8 @@ pub struct Sources {
     pub addr: Option<String>,
     /// The flag `--log-level`.
     pub log_level: Option<String>,
+    /// The flag `--disable-web`.
+    pub disable_web: bool,
 }
 
 /// What the daemon is told.
@@ -107,6 +109,8 @@ pub struct Config {
     pub node_name: Option<String>,
     /// The labels that jobs run here may want.
     pub labels: BTreeSet<String>,
+    /// Whether the dashboard is served.
+    pub dashboard: bool,
     /// Every output directory must lie below this one, if it is set.
     pub export_root: Option<PathBuf>,
     /// Where events go.
@@ -158,6 +162,7 @@ impl Config {
         reader.warnings = warnings;
         let top = reader.top();
         let mut config = read_config(&mut reader, &top, &sources.environment);
+        config.dashboard = !sources.disable_web;
         let Reader { mut mistakes, warnings, .. } = reader;
         config.warnings = warnings;
         mistakes.sort_by_key(|mistake| mistake.line().unwrap_or(u64::MAX));
@@ -243,6 +248,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         history: history(reader, top),
         node_name: reader.optional(top, "node_name", label),
         labels: reader.optional(top, "labels", labels).unwrap_or_default(),
+        dashboard: true,
         export_root: reader.optional(top, "export_root", absolute),
         webhooks: webhook::read(reader, top, environment),
         warnings: Vec::new(),

@@ -1,12 +1,13 @@
 //! What this very build and configuration can do.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::areas::Areas;
 use super::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -16,11 +17,12 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// What this build and configuration can do
 ///
 /// `providers` and `provider_types`; the words that `format`, `archive_compression`, `manifest_digest`, `verify` and
-/// `options.power` of a job may have; `destinations`; and which ways into the API there are.
+/// `options.power` of a job may have; `destinations`; which parts of the
+/// API (`areas`) and which ways into it there are.
 #[utoipa::path(get, path = "/capabilities", tag = "daemon", responses(
     (status = 200, body = Object, description = "Lists of words, by what they are about"),
 ))]
-async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
+async fn capabilities(State(state): State<ApiState>, Extension(areas): Extension<Areas>) -> Json<Value> {
     let providers: Vec<Value> = state
         .providers
         .instances()
@@ -50,6 +52,8 @@ async fn capabilities(State(state): State<ApiState>) -> Json<Value> {
         "manifest_digests": words(&MANIFEST_DIGESTS),
         "verify": words(&VERIFY_MODES),
         "power": words(&POWER_POLICIES),
+        "areas": areas.names().await,
+        "dashboard": state.dashboard,
         "authentication": state.access.auth.as_ref().map(crate::auth::Auth::ways).unwrap_or_default(),
     }))
 }

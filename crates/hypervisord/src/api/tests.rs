@@ -10,4 +10,5 @@ mod replay;
 mod scheduling;
 mod streaming;
 mod submitting;
+mod web;
 mod webhooks;

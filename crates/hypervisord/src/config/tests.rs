@@ -171,6 +171,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         environment: environment(&[("HYPERSDK_LOG_LEVEL", "error"), ("HYPERSDK_DAEMON_ADDR", "127.0.0.1:2")]),
         addr: Some("127.0.0.1:3".to_owned()),
         log_level: None,
+        ..Sources::default()
     })
     .unwrap();
     assert_eq!(config.log.level, "error");

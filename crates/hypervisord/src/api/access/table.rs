@@ -22,6 +22,10 @@ const RULE: Least = Least::Role(Role::Admin);
 /// Method, route, and what it needs.
 pub(crate) const TABLE: &[(&str, &str, Least)] = &[
     ("GET", "/health/live", OPEN),
+    ("GET", "/", OPEN),
+    ("GET", "/web/dashboard", OPEN),
+    ("GET", "/web/dashboard/", OPEN),
+    ("GET", "/web/dashboard/{*file}", OPEN),
     ("POST", "/login", OPEN),
     ("POST", "/logout", OPEN),
     ("GET", "/session", LOOK),

@@ -297,8 +297,8 @@ async fn an_address_that_asks_too_often_waits() {
 }
 
 /// Routes whose files do not describe them yet; their prefixes go from here when they do.
-const UNDESCRIBED: [&str; 7] =
-    ["/vms", "/schedules", "/webhooks", "/stats/", "/limits", "/orphans", "/jobs/validate"];
+const UNDESCRIBED: [&str; 8] =
+    ["/vms", "/schedules", "/webhooks", "/stats/", "/limits", "/orphans", "/jobs/validate", "/web/dashboard"];
 
 #[tokio::test]
 async fn the_document_has_every_route_and_no_other() {
@@ -310,7 +310,7 @@ async fn the_document_has_every_route_and_no_other() {
             described.insert((method.to_uppercase(), path.clone()));
         }
     }
-    let own = ["/openapi.json", "/docs"];
+    let own = ["/openapi.json", "/docs", "/"];
     let mut known = routes();
     known.retain(|(_, path)| !own.contains(&path.as_str()));
     let unknown: Vec<_> = described.difference(&known).collect();

@@ -112,15 +112,20 @@ impl Harness {
     }
 
     pub(super) async fn with_plan(plan: impl IntoIterator<Item = FakeRun>) -> Self {
-        Self::build(plan, Access::open()).await
+        Self::build(plan, Access::open(), true).await
     }
 
     /// With something that lets people in.
     pub(super) async fn guarded(access: Access) -> Self {
-        Self::build([], access).await
+        Self::build([], access, true).await
     }
 
-    async fn build(plan: impl IntoIterator<Item = FakeRun>, access: Access) -> Self {
+    /// As with `--disable-web`.
+    pub(super) async fn without_dashboard() -> Self {
+        Self::build([], Access::open(), false).await
+    }
+
+    async fn build(plan: impl IntoIterator<Item = FakeRun>, access: Access, dashboard: bool) -> Self {
         let kept = Arc::new(Kept::default());
         let provider = FakeProvider::new(|_, _| String::new());
         for path in ["/DC0/vm/prod/web01", "/DC0/vm/prod/web02", "/DC0/vm/test/db01"] {
@@ -188,6 +193,7 @@ impl Harness {
             providers,
             export_root,
             nodes,
+            dashboard,
             readiness: readiness.clone(),
             started: Instant::now(),
             access: Arc::new(access),
