@@ -42,6 +42,11 @@ impl DaemonConfig {
             .set("database_path", &format!("{:?}", directory.join("hypersdk.db")))
     }
 
+    /// Where its file and its database are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Sets a key, a second time with another value if need be.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {

@@ -4,6 +4,7 @@ mod access;
 mod connections;
 mod content;
 mod contract;
+mod dashboard;
 mod durability;
 mod faults;
 mod imports;

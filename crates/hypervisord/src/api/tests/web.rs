@@ -77,6 +77,7 @@ async fn whoever_has_to_log_in_is_sent_there_and_gets_the_files_for_it() {
         htpasswd_file: None,
         default_role: Role::Viewer,
         session_lifetime: std::time::Duration::from_secs(3600),
+        oidc: None,
     };
     let access = Access { auth: Some(Auth::open(&config).unwrap()), ..Access::open() };
     let harness = Harness::guarded(access).await;
