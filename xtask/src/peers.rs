@@ -25,6 +25,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     ("mke2fs", "e2fsprogs"),
     ("promtool", "prometheus"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("npm", "npm"),
 ];
 
 /// A file, and the Debian package it comes in.
@@ -34,11 +37,16 @@ const FILES: &[(&str, &str)] =
 /// From PyPI: VMware's own client, what checks the API against its document, and a verifier of webhooks.
 const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0", "schemathesis==4.32.5", "standardwebhooks==1.1.0"];
 
+/// From npm: what finds barriers in a page.
+const AXE: &str = "axe-core@4.14.1";
+
 /// What tests are told by environment.
 #[derive(Debug)]
 pub(crate) struct Peers {
     /// The Python interpreter that has the packages.
     pub(crate) python: PathBuf,
+    /// The script of axe-core.
+    pub(crate) axe: PathBuf,
     /// virt-v2v, or `none: ` and why this machine cannot have it.
     pub(crate) virt_v2v: String,
 }
@@ -46,7 +54,10 @@ pub(crate) struct Peers {
 impl Peers {
     /// Tells tests that `command` runs.
     pub(crate) fn tell<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("HYPERSDK_PYTHON", &self.python).env("HYPERSDK_VIRT_V2V", &self.virt_v2v)
+        command
+            .env("HYPERSDK_PYTHON", &self.python)
+            .env("HYPERSDK_AXE", &self.axe)
+            .env("HYPERSDK_VIRT_V2V", &self.virt_v2v)
     }
 
     /// Says aloud what cannot be checked here.
@@ -76,7 +87,11 @@ pub(crate) fn install() -> Result<Peers> {
         apt_get(&missing)?;
     }
     let directory = directory();
-    Ok(Peers { python: python_environment(&directory)?, virt_v2v: virt_v2v::provide(&directory) })
+    Ok(Peers {
+        python: python_environment(&directory)?,
+        axe: axe(&directory)?,
+        virt_v2v: virt_v2v::provide(&directory),
+    })
 }
 
 /// Beside the build.
@@ -107,6 +122,20 @@ fn python_environment(directory: &Path) -> Result<PathBuf> {
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(PYTHON_PACKAGES))?;
     std::path::absolute(&python).context("name the Python interpreter")
+}
+
+fn axe(directory: &Path) -> Result<PathBuf> {
+    let package = directory.join("npm/node_modules/axe-core");
+    let version = AXE.rsplit('@').next().expect("a version");
+    let is_there = std::fs::read_to_string(package.join("package.json"))
+        .is_ok_and(|text| text.contains(&format!("\"version\": \"{version}\"")));
+    if !is_there {
+        run(Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+            .arg(directory.join("npm"))
+            .arg(AXE))?;
+    }
+    std::path::absolute(package.join("axe.min.js")).context("name the script of axe-core")
 }
 
 /// Debian keeps the server's programs off the path, in a directory a version.

@@ -35,10 +35,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::{Extension, Router};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
+use axum::{Extension, Router};
 use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
 use hypersdk_sched::Scheduler;
 use hypersdk_webhook::Deliverer;

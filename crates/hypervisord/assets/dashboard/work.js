@@ -33,7 +33,7 @@ export function againButton(job, { kind = '' } = {}) {
 
 /** What a job was is what to submit, but for what the daemon added. */
 export function again(definition) {
-  const { id, created_at, attempt, ...rest } = definition;
+  const { id, created_at, attempt, schedule, submitter, ...rest } = definition;
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
 }
 

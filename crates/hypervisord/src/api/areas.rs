@@ -58,8 +58,10 @@ impl Areas {
         *request.uri_mut() = path.parse().expect("a path");
         let Ok(response) = self.routes.clone().oneshot(request).await;
         response.status() == StatusCode::METHOD_NOT_ALLOWED
-            && response.headers().get(header::ALLOW).and_then(|allowed| allowed.to_str().ok()).is_some_and(
-                |allowed| allowed.split(',').any(|allowed| allowed.trim() == method.as_str()),
-            )
+            && response
+                .headers()
+                .get(header::ALLOW)
+                .and_then(|allowed| allowed.to_str().ok())
+                .is_some_and(|allowed| allowed.split(',').any(|allowed| allowed.trim() == method.as_str()))
     }
 }

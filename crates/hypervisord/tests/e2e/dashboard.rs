@@ -41,7 +41,9 @@ async fn an_export_is_started_from_the_form_and_watched_until_its_package_can_be
     // A directory that is not there is refused at its field.
     browser.write("input[name=output_dir]", "/nowhere/at/all").await;
     browser.click("form button.primary").await;
-    browser.until("return document.querySelector('[name=output_dir]').getAttribute('aria-invalid') === 'true'").await;
+    browser
+        .until("return document.querySelector('[name=output_dir]').getAttribute('aria-invalid') === 'true'")
+        .await;
     let refused = browser.console().await;
     assert!(refused.iter().all(|line| line.contains("422")), "{refused:?}");
     browser.write("input[name=output_dir]", &world.out().display().to_string()).await;
@@ -96,7 +98,9 @@ async fn a_job_is_cancelled_from_its_page_and_retried() {
     browser.until("return document.querySelector('.badge.cancelled') !== null").await;
     assert_eq!(world.client().job(&job).await["status"], "cancelled");
     browser.press("Retry").await;
-    browser.until(&format!("return location.hash.startsWith('#/jobs/') && !location.hash.includes('{job}')")).await;
+    browser
+        .until(&format!("return location.hash.startsWith('#/jobs/') && !location.hash.includes('{job}')"))
+        .await;
     browser.until("return document.querySelector('.badge.running') !== null").await;
     let again = browser.run("return location.hash").await;
     let again = again.as_str().unwrap().trim_start_matches("#/jobs/").to_owned();

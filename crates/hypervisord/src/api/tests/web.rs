@@ -30,11 +30,13 @@ async fn the_root_leads_to_the_dashboard_and_each_file_has_its_kind() {
         let policy = answer.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
-        for part in ["frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "connect-src 'self'"] {
+        for part in ["frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "connect-src 'self'"]
+        {
             assert!(policy.contains(part), "{policy}");
         }
     }
-    for path in ["/web/dashboard/nothing.js", "/web/dashboard/../Cargo.toml", "/web/dashboard/%2e%2e/lib.rs"] {
+    for path in ["/web/dashboard/nothing.js", "/web/dashboard/../Cargo.toml", "/web/dashboard/%2e%2e/lib.rs"]
+    {
         let answer = harness.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json");
@@ -94,7 +96,8 @@ async fn the_capabilities_name_the_parts_that_the_router_has() {
     let harness = Harness::new().await;
     let body = harness.get("/capabilities").await.body;
     assert_eq!(body["dashboard"], true);
-    let areas: Vec<&str> = body["areas"].as_array().unwrap().iter().filter_map(|area| area.as_str()).collect();
+    let areas: Vec<&str> =
+        body["areas"].as_array().unwrap().iter().filter_map(|area| area.as_str()).collect();
     for area in ["jobs", "vms", "packages"] {
         assert!(areas.contains(&area), "{areas:?}");
     }

@@ -95,7 +95,9 @@ mod tests {
     fn pages_carry_no_script_or_style_of_their_own_and_nothing_from_elsewhere() {
         for (name, bytes) in EMBEDDED {
             let text = std::str::from_utf8(bytes).unwrap();
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://"] {
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://"]
+            {
                 assert!(!text.contains(forbidden), "{name} has {forbidden}");
             }
             if name.ends_with(".html") {

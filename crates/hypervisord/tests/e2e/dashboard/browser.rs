@@ -60,14 +60,11 @@ impl Browser {
         ] {
             wanted.add_arg(argument).expect("an argument");
         }
-        wanted
-            .as_mut()
-            .insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
+        wanted.as_mut().insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         let server = format!("http://127.0.0.1:{port}");
         let driver = WebDriver::new(&server, wanted).await.expect("Chromium starts");
         let session = format!("{server}/session/{}", driver.session_id());
-        let browser =
-            Browser { driver, session, base: base.to_owned(), process, _profile: profile };
+        let browser = Browser { driver, session, base: base.to_owned(), process, _profile: profile };
         browser.resize(DESK).await;
         browser
     }
@@ -111,7 +108,11 @@ impl Browser {
         while self.run(script).await != json!(true) {
             if begun.elapsed() > PATIENCE {
                 self.shoot("failed").await;
-                panic!("waited for {script} in vain; the page says:\n{}\n{:?}", self.text().await, self.console().await);
+                panic!(
+                    "waited for {script} in vain; the page says:\n{}\n{:?}",
+                    self.text().await,
+                    self.console().await
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -191,7 +192,10 @@ impl Browser {
                 self.check_access(&format!("{name}, {device}, {scheme}")).await;
             }
             let wide = self.run("return document.documentElement.scrollWidth - innerWidth").await;
-            assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{name} scrolls sideways on a {device}: {wide}");
+            assert!(
+                wide.as_i64().is_some_and(|wide| wide <= 0),
+                "{name} scrolls sideways on a {device}: {wide}"
+            );
         }
     }
 
@@ -213,7 +217,10 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // It takes its Chromium along when it is asked; a kill would leave that behind.
         let session = self.session.clone();
-        let asked = Command::new("curl").args(["-s", "-m", "5", "-X", "DELETE", &session]).stdout(Stdio::null()).status();
+        let asked = Command::new("curl")
+            .args(["-s", "-m", "5", "-X", "DELETE", &session])
+            .stdout(Stdio::null())
+            .status();
         drop(asked);
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -222,9 +229,7 @@ impl Drop for Browser {
 
 /// Where pictures are kept.
 fn artefacts() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
     target.join("dashboard")
 }
