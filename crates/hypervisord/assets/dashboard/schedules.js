@@ -52,11 +52,11 @@ function row(one, again) {
         const run = await api.post(`${path}/trigger`);
         await again();
         return `Started: ${count(run.job_ids.length, 'job')}.`;
-      }, { name: `Run ${one.id} now` }),
+      }, { name: `Run now: ${one.id}` }),
       act(one.enabled ? 'Switch off' : 'Switch on', async () => {
         await api.post(`${path}/${toggle}`);
         await again();
-      }, { role: 'admin', kind: 'quiet', name: `Switch ${one.id} ${one.enabled ? 'off' : 'on'}` }),
+      }, { role: 'admin', kind: 'quiet', name: `${one.enabled ? 'Switch off' : 'Switch on'}: ${one.id}` }),
       h('button', { type: 'button', class: 'quiet', 'aria-label': `Runs of ${one.id}`, onclick: () => load(runs, () => history(path)) }, 'Runs'),
       act('Remove', async () => {
         if (!(await confirmed(`Remove the schedule ${one.name || one.id}? Its packages stay.`, 'Remove it'))) return;
