@@ -158,7 +158,7 @@ function verdict(report) {
 function definition(job) {
   const d = job.definition;
   const section = panel('Job', facts([
-    ['Identifier', copyable(d.id)], ['VM', h('code', {}, d.vm_path)], ['Output directory', h('code', {}, d.output_dir)],
+    ['Name', d.name], ['Identifier', copyable(d.id)], ['VM', h('code', {}, d.vm_path)], ['Output directory', h('code', {}, d.output_dir)],
     ['Connection', d.provider], ['Format', `${d.format}${d.compress ? `, compressed (level ${d.compression_level})` : ''}`],
     ['Submitted', date(d.created_at)],
   ]), h('details', {}, h('summary', {}, 'All of it, as JSON'), h('pre', { tabindex: '0' }, JSON.stringify(d, null, 2))));

@@ -2,7 +2,7 @@
 
 import { h, mount } from './dom.js';
 import * as api from './api.js';
-import { count, date, duration, leaf } from './format.js';
+import { count, date, duration } from './format.js';
 import { follow, followedRows, jobTable } from './jobs.js';
 import { listen } from './live.js';
 import { againButton, linkTo } from './work.js';
@@ -49,7 +49,7 @@ export default async function overview({ place, onLeave }) {
 
 function tilesOf(stats, status) {
   const share = stats.success_rate === null ? '–' : `${Math.floor(stats.success_rate * 100)} %`;
-  const tile = (word, value, href) => h('a', { class: `tile ${word}`, href }, h('span', { class: 'figure' }, value), h('span', {}, word));
+  const tile = (word, value, href) => h('a', { class: `tile ${value > 0 ? word : ''}`, href }, h('span', { class: 'figure' }, value), h('span', {}, word));
   return [
     tile('running', stats.running_jobs, '#/jobs?status=running,pending'),
     tile('waiting', stats.pending_jobs, '#/jobs?status=running,pending'),
@@ -81,5 +81,5 @@ async function nextRuns() {
   schedules.sort((a, b) => new Date(a.next_run) - new Date(b.next_run));
   return h('ul', { class: 'plain' }, schedules.slice(0, 6).map((schedule) => h('li', {},
     h('a', { href: '#/schedules', class: 'strong' }, schedule.name || schedule.id), ' ',
-    when(schedule.next_run), h('span', { class: 'hint' }, ` · ${date(schedule.next_run)} · ${leaf(schedule.job_template.vm_path)}`))));
+    when(schedule.next_run), h('span', { class: 'hint' }, ` · ${date(schedule.next_run)} · ${schedule.job_template.vm_path}`))));
 }

@@ -8,9 +8,12 @@ import { act, confirmed } from './widgets.js';
 export const isOver = (job) => !['pending', 'running'].includes(job.status);
 
 /** What people call it. */
-export const called = (job) => job.definition.name ?? job.result?.vm_name ?? leaf(job.definition.vm_path);
+export const called = (job) => job.result?.vm_name ?? leaf(job.definition.vm_path);
 
-export const linkTo = (job) => h('a', { href: `#/jobs/${api.part(job.definition.id)}`, class: 'strong' }, called(job));
+/** Its VM, and the name it was given besides. */
+export const linkTo = (job) => h('span', {},
+  h('a', { href: `#/jobs/${api.part(job.definition.id)}`, class: 'strong' }, called(job)),
+  job.definition.name && h('span', { class: 'hint path' }, job.definition.name));
 
 export function cancelButton(job, done) {
   return act('Cancel', async () => {

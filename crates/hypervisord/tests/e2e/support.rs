@@ -107,7 +107,7 @@ async fn a_support_bundle_tells_everything_but_the_secrets() {
     let own: String =
         own.lines().filter(|line| !line.starts_with("daemon_addr")).map(|line| format!("{line}\n")).collect();
     let more = format!("daemon_addr: {addr}\nlog_file: {}\n", log_file.display());
-    std::fs::write(&configuration, own + &more).unwrap();
+    std::fs::write(&configuration, own + more.as_str()).unwrap();
 
     for name in ["bundle.tar.gz", "bundle.tar.zst"] {
         let bundle = world.path(name);

@@ -60,7 +60,7 @@ impl Browser {
         ] {
             wanted.add_arg(argument).expect("an argument");
         }
-        wanted.as_mut().insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
+        wanted.as_mut().set("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("a capability");
         let server = format!("http://127.0.0.1:{port}");
         let driver = WebDriver::new(&server, wanted).await.expect("Chromium starts");
         let session = format!("{server}/session/{}", driver.session_id());
