@@ -233,7 +233,7 @@ async fn secrets_given_over_the_api_are_nowhere_in_clear_and_survive_a_restart()
     // What was killed has not logged out of vCenter, so only the daemon's own end is looked at.
     let (status, _, after) = world.daemon.stop();
     assert!(status.success(), "{after}");
-    let log = before + &after;
+    let log = before + after.as_str();
     for secret in [GIVEN, &GIVEN[6..], SECRET, &SECRET[6..], TOKEN] {
         assert!(!shown.contains(secret) && !written.contains(secret) && !log.contains(secret), "{secret}");
     }
