@@ -70,7 +70,8 @@ impl Browser {
     }
 
     async fn ask(&self, command: &str, body: &Value) -> Value {
-        let answer = reqwest::Client::new()
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("an HTTP client");
+        let answer = client
             .post(format!("{}/{command}", self.session))
             .json(body)
             .send()
