@@ -3,6 +3,7 @@
 //! Events are counted as they pass in the log, so that a job counts once however it came to its end; what is
 //! a state (jobs by status, the size of the database) is looked up when somebody scrapes.
 
+mod copied;
 mod follow;
 mod http;
 mod scrape;
@@ -23,6 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) use follow::follow;
 pub(crate) use scrape::Sources;
 
+use copied::{PoolMetrics, WebhookMetrics};
 use http::HttpLabels;
 
 /// A gauge of seconds or a ratio.
@@ -45,6 +47,8 @@ pub(crate) struct Metrics {
     database_size: Gauge,
     store_latency: Family<OperationLabel, Histogram, fn() -> Histogram>,
     uptime: Float,
+    pools: PoolMetrics,
+    webhooks: WebhookMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,6 +102,8 @@ impl Metrics {
             database_size: Gauge::default(),
             store_latency: Family::new_with_constructor(milliseconds),
             uptime: Float::default(),
+            pools: PoolMetrics::default(),
+            webhooks: WebhookMetrics::default(),
         };
         metrics.register();
         metrics
@@ -155,6 +161,8 @@ impl Metrics {
             Unit::Seconds,
             self.store_latency.clone(),
         );
+        self.pools.register(&mut registry);
+        self.webhooks.register(&mut registry);
         registry.register("http_requests", "Requests answered", self.http_requests.clone());
         registry.register_with_unit(
             "http_request_duration",

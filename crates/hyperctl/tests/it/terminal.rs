@@ -67,7 +67,7 @@ impl Terminal {
     }
 
     /// Waits until the screen is as wanted.
-    pub(crate) fn wait(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !wanted(self) {
             let left = PATIENCE.saturating_sub(begun.elapsed());

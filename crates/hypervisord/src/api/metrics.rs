@@ -22,8 +22,13 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     (status = 200, body = String, content_type = "application/openmetrics-text", description = "OpenMetrics text"),
 ))]
 async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
-    let sources =
-        Sources { manager: state.manager.clone(), database: state.database.clone(), started: state.started };
+    let sources = Sources {
+        manager: state.manager.clone(),
+        providers: state.providers.clone(),
+        webhooks: state.webhooks.clone(),
+        database: state.database.clone(),
+        started: state.started,
+    };
     let text = state.metrics.scrape(&sources).await?;
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text))
 }

@@ -1,9 +1,11 @@
 //! What is looked up when somebody scrapes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hypersdk_core::{Error, ErrorKind, JobCounts, JobManager, JobQuery, JobStatus};
+use hypersdk_core::{Error, ErrorKind, JobCounts, JobManager, JobQuery, JobStatus, ProviderRegistry};
+use hypersdk_webhook::Deliverer;
 
 use super::{Metrics, OperationLabel, StatusLabel};
 
@@ -14,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
     pub(crate) manager: JobManager,
+    pub(crate) providers: Arc<ProviderRegistry>,
+    pub(crate) webhooks: Deliverer,
     /// The SQLite file, if it is one.
     pub(crate) database: Option<PathBuf>,
     pub(crate) started: Instant,
@@ -32,6 +36,8 @@ impl Metrics {
         let running = JobQuery { statuses: vec![JobStatus::Running], limit: 1000, ..JobQuery::default() };
         let running = sources.manager.list(&running).await?;
         self.transfer_rate.set(running.jobs.iter().map(|job| job.progress.bytes_per_second).sum());
+        self.pools.copy(sources.providers.instances());
+        self.webhooks.copy(&sources.webhooks.stats());
         if let Some(path) = &sources.database {
             self.database_size.set(size(path));
         }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use hypersdk_core::ConnectionStats;
+use hypersdk_webhook::EndpointStats;
 use serde_json::Value;
 
 use super::{Metrics, OperationLabel, StatusLabel};
@@ -22,6 +24,8 @@ fn known() -> BTreeSet<String> {
     metrics.jobs.get_or_create(&StatusLabel { status: "pending" }).set(0);
     metrics.jobs_ended.get_or_create(&StatusLabel { status: "failed" }).inc();
     metrics.store_latency.get_or_create(&OperationLabel { operation: "read" }).observe(0.0);
+    metrics.pools.set("default".to_owned(), &ConnectionStats::default());
+    metrics.webhooks.set("chat".to_owned(), &EndpointStats::default());
     metrics.answered(&Method::GET, None, StatusCode::OK, Duration::ZERO);
     prometheus_client::encoding::text::encode(&mut text, &metrics.registry.lock().unwrap()).unwrap();
     let mut names = BTreeSet::new();
