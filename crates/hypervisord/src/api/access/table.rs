@@ -78,8 +78,6 @@ pub(crate) const TABLE: &[(&str, &str, Least)] = &[
     ("POST", "/webhooks/{id}/resume", RULE),
     ("POST", "/webhooks/{id}/redeliver", WORK),
     ("POST", "/webhooks/deliveries/{id}/redeliver", WORK),
-    ("POST", "/webhooks/{id}/redeliver", WORK),
-    ("POST", "/webhooks/{id}/resume", WORK),
     ("GET", "/limits", LOOK),
     ("PUT", "/limits", RULE),
     ("GET", "/orphans", LOOK),

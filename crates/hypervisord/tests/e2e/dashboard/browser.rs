@@ -38,8 +38,9 @@ impl Browser {
         let port = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| Some(line.split("on port ").nth(1)?.trim_end_matches('.').to_owned()))
-            .filter(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
+            // It first repeats what it was asked for, port 0, and then says what it got.
+            .filter(|line| line.contains("successfully"))
+            .find_map(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok())
             .expect("chromedriver says where it listens");
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         let profile = tempfile::tempdir().expect("a directory");
