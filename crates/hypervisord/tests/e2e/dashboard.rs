@@ -80,8 +80,8 @@ async fn an_export_is_started_from_the_form_and_watched_until_its_package_can_be
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_cancelled_from_its_page_and_retried() {
     let world = World::new().await;
-    world.sim.add_fault(FaultRule::stream(FaultKind::RateCap { bytes_per_second: 256 << 10 }).always());
-    let job = world.client().submit(&world.job(APP)).await;
+    world.sim.add_fault(FaultRule::stream(FaultKind::RateCap { bytes_per_second: 64 << 10 }).always());
+    let job = world.client().submit(&world.job(WEB)).await;
     world.client().wait_for(&job, |job| job["progress"]["bytes_downloaded"].as_u64() > Some(0)).await;
     let browser = Browser::open(world.client().base()).await;
     browser.go("/web/dashboard/#/jobs").await;
