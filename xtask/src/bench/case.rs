@@ -17,7 +17,28 @@ use super::{download, run};
 /// A bare download of the machine's disk, and the most memory it took.
 pub(super) async fn bare(lab: &Lab, machine: &str) -> Result<(Sample, u64)> {
     lab.empty()?;
-    download::measure(&lab.xtask, &lab.simulator.access, machine, &lab.out().join("disk.vmdk")).await
+    download::measure(&lab.xtask, &lab.simulator.access, machine, &bare_disk(lab)).await
+}
+
+fn bare_disk(lab: &Lab) -> PathBuf {
+    lab.out().join("disk.vmdk")
+}
+
+/// What it takes without us.
+pub(super) struct Bare {
+    /// The download of the disk.
+    pub download: Sample,
+    /// The download, and the disk packed by tar after it.
+    pub tarred: Sample,
+    /// The most memory the download took, in bytes.
+    pub peak: u64,
+}
+
+/// A bare download of the machine's disk, packed by tar after it.
+pub(super) async fn bare_then_tar(lab: &Lab, machine: &str) -> Result<Bare> {
+    let (download, peak) = bare(lab, machine).await?;
+    let tarred = then(download, &lab.out().join("made"), |output| tar(&[bare_disk(lab)], output))?;
+    Ok(Bare { download, tarred, peak })
 }
 
 /// An export by the daemon.
@@ -28,13 +49,7 @@ pub(super) async fn export(lab: &Lab, daemon: &Daemon, machine: &str, fields: &V
 
 /// An OVF export by the daemon, and its files packed by tar.
 pub(super) async fn ovf_then_tar(lab: &Lab, daemon: &Daemon, machine: &str) -> Result<Sample> {
-    ovf_then(lab, daemon, machine, |files, output| {
-        let mut command = Command::new("tar");
-        command.arg("-cf").arg(output).arg("-C").arg(files[0].parent().unwrap_or(Path::new("/")));
-        command.args(files.iter().filter_map(|file| file.file_name()));
-        command
-    })
-    .await
+    ovf_then(lab, daemon, machine, tar).await
 }
 
 /// An OVF export by the daemon, and its disk converted by qemu-img.
@@ -67,19 +82,30 @@ async fn ovf_then(
         "mf" => 1,
         _ => 2,
     });
-    let output = lab.out().join("made");
-    let mut command = program(&files, &output);
-    let (before, begun) = (Usage::of_children()?, Instant::now());
+    then(exported, &lab.out().join("made"), |output| program(&files, output))
+}
+
+fn tar(files: &[PathBuf], output: &Path) -> Command {
+    let mut command = Command::new("tar");
+    command.arg("-cf").arg(output).arg("-C").arg(files[0].parent().unwrap_or(Path::new("/")));
+    command.args(files.iter().filter_map(|file| file.file_name()));
+    command
+}
+
+/// What came before, and a program that makes one durable file of it.
+fn then(before: Sample, output: &Path, program: impl FnOnce(&Path) -> Command) -> Result<Sample> {
+    let mut command = program(output);
+    let (idle, begun) = (Usage::of_children()?, Instant::now());
     run(&mut command)?;
-    let made = File::open(&output)?;
+    let made = File::open(output)?;
     made.sync_all()?;
-    let (wall, used) = (begun.elapsed().as_secs_f64(), Usage::of_children()? - before);
+    let (wall, used) = (begun.elapsed().as_secs_f64(), Usage::of_children()? - idle);
     Ok(Sample {
-        wall: exported.wall + wall,
+        wall: before.wall + wall,
         used: Usage {
-            user: exported.used.user + used.user,
-            system: exported.used.system + used.system,
-            written: exported.used.written + used.written,
+            user: before.used.user + used.user,
+            system: before.used.system + used.system,
+            written: before.used.written + used.written,
         },
         bytes: made.metadata()?.len(),
     })

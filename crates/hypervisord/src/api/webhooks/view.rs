@@ -89,10 +89,11 @@ fn counts_view(counts: &DeliveryCounts) -> Value {
     })
 }
 
-/// What was done since the start, and what is kept.
+/// What was done since the start, and what is kept. A delivery that is claimed but not on its way yet is
+/// pending: `pending` and `in_flight` together are what has not ended.
 pub(super) fn stats(stats: &EndpointStats, counts: &DeliveryCounts) -> Value {
     let mut value = json!(stats);
-    value["pending"] = json!(counts.pending);
+    value["pending"] = json!(counts.pending + counts.in_flight.saturating_sub(stats.in_flight));
     value["dead_kept"] = json!(counts.dead);
     value["delivered_kept"] = json!(counts.delivered);
     value
