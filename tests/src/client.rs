@@ -45,6 +45,24 @@ impl Client {
         Self::read(answer.unwrap_or_else(|error| panic!("POST {path}: {error}"))).await
     }
 
+    /// `PUT` of JSON: status and JSON.
+    ///
+    /// # Panics
+    /// If there is no answer or it is not JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.http.put(format!("{}{path}", self.base)).json(body).send().await;
+        Self::read(answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"))).await
+    }
+
+    /// `DELETE`: status and JSON.
+    ///
+    /// # Panics
+    /// If there is no answer or it is not JSON.
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        let answer = self.http.delete(format!("{}{path}", self.base)).send().await;
+        Self::read(answer.unwrap_or_else(|error| panic!("DELETE {path}: {error}"))).await
+    }
+
     /// Submits one job that must be accepted, and gives its id.
     ///
     /// # Panics

@@ -22,6 +22,7 @@ mod manager;
 mod memory;
 mod node;
 mod runner;
+mod seat;
 mod spec;
 mod state;
 mod store;

@@ -34,9 +34,10 @@ pub use job::{
 };
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{
-    ByteStream, Capabilities, ConnectionHolder, ConnectionStats, Descriptor, ExportOptions, ExportSession,
-    ExportSource, FileKind, HostDigest, NamedProvider, PackagedFile, PowerPolicy, Provider, ProviderExt,
-    ProviderFactory, ProviderRegistry, SourceFile, layers,
+    ByteStream, Capabilities, ConnectionHolder, ConnectionStats, Descriptor, DiskSelection, ExportOptions,
+    ExportSession, ExportSource, FileKind, Finding, FindingLevel, HostDigest, NamedProvider, Orphan,
+    PackagedFile, PowerPolicy, Preflight, PreflightDepth, Provider, ProviderExt, ProviderFactory,
+    ProviderRegistry, SourceFile, layers,
 };
 pub use replay::{KeptAnswer, Replay, ReplayStore};
-pub use vm::{InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};
+pub use vm::{AttributeFilter, InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};

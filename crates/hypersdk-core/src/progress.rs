@@ -9,6 +9,8 @@ pub enum Phase {
     /// Waiting for its turn.
     #[default]
     Queued,
+    /// Waiting for other exports to leave the VM's host, its datastores or its whole source alone.
+    Waiting,
     /// Finding the VM, taking a snapshot, waiting for the lease.
     Preparing,
     /// Moving bytes.
@@ -27,6 +29,8 @@ pub enum Phase {
 pub struct Progress {
     /// What it is doing.
     pub phase: Phase,
+    /// What it waits for, e.g. `host esx1`, while it waits.
+    pub waiting_for: Option<String>,
     /// The file last begun.
     pub current_file: Option<String>,
     /// Files finished.

@@ -7,6 +7,8 @@ mod export;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fake;
 mod layer;
+mod orphan;
+mod preflight;
 mod registry;
 
 pub mod layers {
@@ -23,9 +25,11 @@ use serde::Serialize;
 
 pub use connections::{ConnectionHolder, ConnectionStats};
 pub use export::{
-    ByteStream, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest, PackagedFile,
-    PowerPolicy, SourceFile,
+    ByteStream, Descriptor, DiskSelection, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
+    PackagedFile, PowerPolicy, SourceFile,
 };
+pub use orphan::Orphan;
+pub use preflight::{Finding, FindingLevel, Preflight, PreflightDepth};
 pub use registry::{ProviderFactory, ProviderRegistry};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +58,25 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever the connection can fail with; an unknown VM is not an error here.
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>>;
+
+    /// Looks at a VM that is to be exported, changing nothing.
+    ///
+    /// # Errors
+    /// The VM does not exist, or it could not be looked at; what is in the way of the export is a finding.
+    async fn preflight(&self, vm: &VmId, options: &ExportOptions, depth: PreflightDepth)
+    -> Result<Preflight>;
+
+    /// Everything at the source that bears the name of an export, whoever's.
+    ///
+    /// # Errors
+    /// Whatever the connection can fail with.
+    async fn orphans(&self) -> Result<Vec<Orphan>>;
+
+    /// Removes such a thing. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// Whatever the source refuses with.
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()>;
 
     /// Prepares the export of one VM and holds whatever the source needs for it (a lease, a snapshot).
     ///

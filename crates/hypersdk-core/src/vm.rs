@@ -1,5 +1,6 @@
 //! The neutral inventory: what every provider can say about a VM.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,6 +52,15 @@ pub struct VmSummary {
     pub guest_os: Option<String>,
     /// The name of the host it is on.
     pub host: Option<String>,
+    /// The name of the cluster that host belongs to.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// The names of the datastores its files are on, sorted.
+    #[serde(default)]
+    pub datastores: Vec<String>,
+    /// Values that people gave it, by the attribute's name.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
     /// Number of virtual CPUs.
     pub cpus: Option<u32>,
     /// Memory in bytes.
@@ -206,6 +216,44 @@ pub struct VmFilter {
     pub folder: Option<String>,
     /// Only VMs in this power state.
     pub power: Option<PowerState>,
+    /// Only VMs of this cluster.
+    pub cluster: Option<String>,
+    /// Only VMs that have this attribute.
+    pub attribute: Option<AttributeFilter>,
+}
+
+/// An attribute a VM must have: written `name`, or `name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeFilter {
+    /// The attribute's name.
+    pub name: String,
+    /// The value it must have; any but the empty one if absent.
+    pub value: Option<String>,
+}
+
+impl AttributeFilter {
+    fn matches(&self, vm: &VmSummary) -> bool {
+        let value = vm.attributes.get(&self.name).filter(|value| !value.is_empty());
+        match &self.value {
+            Some(wanted) => value == Some(wanted),
+            None => value.is_some(),
+        }
+    }
+}
+
+impl FromStr for AttributeFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        if name.trim().is_empty() {
+            return Err(format!("{text:?} names no attribute: write name or name=value"));
+        }
+        Ok(AttributeFilter {
+            name: name.trim().to_owned(),
+            value: value.map(|value| value.trim().to_owned()),
+        })
+    }
 }
 
 impl VmFilter {
@@ -226,7 +274,11 @@ impl VmFilter {
                     .strip_prefix(folder)
                     .is_some_and(|rest| rest.starts_with('/'))
         });
-        name_fits && folder_fits && self.power.is_none_or(|power| vm.power == power)
+        name_fits
+            && folder_fits
+            && self.power.is_none_or(|power| vm.power == power)
+            && self.cluster.as_ref().is_none_or(|cluster| vm.cluster.as_ref() == Some(cluster))
+            && self.attribute.as_ref().is_none_or(|attribute| attribute.matches(vm))
     }
 }
 
@@ -243,6 +295,9 @@ mod tests {
             instance_uuid: None,
             guest_os: None,
             host: None,
+            cluster: Some("blue".into()),
+            datastores: Vec::new(),
+            attributes: [("owner".to_owned(), "ops".to_owned())].into(),
             cpus: None,
             memory_bytes: None,
             disks: None,
@@ -274,9 +329,16 @@ mod tests {
             name: Some("WEB*".into()),
             folder: Some("/prod/vm".into()),
             power: Some(PowerState::On),
+            ..VmFilter::default()
         };
         assert!(filter.matches(&vm("/prod/vm/team/web01")));
         assert!(!filter.matches(&vm("/prod/vm2/web01")));
         assert!(!filter.matches(&vm("/prod/vm/db01")));
+        let in_cluster = |name: &str| VmFilter { cluster: Some(name.into()), ..VmFilter::default() };
+        assert!(in_cluster("blue").matches(&vm("/a/b")) && !in_cluster("red").matches(&vm("/a/b")));
+        for (text, fits) in [("owner", true), ("owner=ops", true), ("owner=dev", false), ("tier", false)] {
+            let filter = VmFilter { attribute: Some(text.parse().unwrap()), ..VmFilter::default() };
+            assert_eq!(filter.matches(&vm("/a/b")), fits, "{text}");
+        }
     }
 }

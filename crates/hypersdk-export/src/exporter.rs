@@ -5,17 +5,23 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use hypersdk_core::{
-    Error, ErrorKind, ExportOptions, ExportSession, JobContext, JobSpec, LogLevel, NamedProvider, Outcome,
-    Phase, ProviderExt, Result, RetryHint, VerifyMode, VmId,
+    Error, ErrorKind, ExportOptions, ExportSession, FindingLevel, JobContext, JobSpec, LogLevel,
+    NamedProvider, Outcome, Phase, PowerState, PreflightDepth, ProviderExt, Result, RetryHint, VerifyMode,
+    VmId, VmSummary,
 };
 
 use hypersdk_ova::sign::Signer;
 
+use crate::admission::{Entry, Ticket};
+use crate::bandwidth::Throttled;
 use crate::beside;
 use crate::blocking::blocking;
+use crate::check::forecast;
+use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::plan::{self, Target};
 use crate::pool::SharedPool;
+use crate::power;
 use crate::publish;
 use crate::receipt::Receipt;
 use crate::resume::resume;
@@ -50,12 +56,18 @@ impl Default for ExportConfig {
 pub struct Exporter {
     config: ExportConfig,
     pool: SharedPool,
+    limits: Limits,
 }
 
 impl Exporter {
     /// An exporter with these settings.
     pub fn new(config: ExportConfig) -> Self {
-        Exporter { config, pool: SharedPool::default() }
+        Exporter::with_limits(config, Limits::default())
+    }
+
+    /// An exporter that keeps within limits which others may share.
+    pub fn with_limits(config: ExportConfig, limits: Limits) -> Self {
+        Exporter { config, pool: SharedPool::default(), limits }
     }
 
     /// Exports one VM.
@@ -93,7 +105,24 @@ impl Exporter {
 
         let mut options = spec.options.clone();
         options.job = Some(context.id.clone());
-        let session = self.open(provider, &vm.id, &options, context).await?;
+        let ticket = self.admitted(provider, &vm, context).await?;
+        let mark = target.power_mark();
+        if !mark.exists() {
+            // A VM that an earlier attempt switched off is exported and switched on again, whatever there is.
+            self.look_first(provider, &vm, spec, context).await?;
+        }
+        if spec.options.power.stops() && spec.options.restore_power && vm.power == PowerState::On {
+            power::mark(&mark)?;
+        }
+        options.was_running = mark.exists();
+        let session = match self.open(provider, &vm.id, &options, context).await {
+            Ok(session) => Box::new(Throttled::new(session, self.limits.bandwidth.clone())),
+            Err(error) => {
+                // What it had switched off by then was switched on again.
+                power::unmark(&mark);
+                return Err(error);
+            }
+        };
         let source = session.source().clone();
         context.log(
             LogLevel::Info,
@@ -110,6 +139,7 @@ impl Exporter {
             Ok(written) => written,
             Err(error) => {
                 session.abort(&error.to_string(), ABORT_PATIENCE).await;
+                power::unmark(&mark);
                 if !spec.keep_partial || error.kind() == ErrorKind::Cancelled {
                     target.remove_partials()?;
                 }
@@ -123,6 +153,8 @@ impl Exporter {
             context.log(LogLevel::Warning, &warning);
             warnings.push(warning);
         }
+        power::unmark(&mark);
+        drop(ticket);
         let total_size = match finish(&target, &written, spec, context).await {
             Ok(size) => size,
             Err(error) => {
@@ -185,6 +217,52 @@ impl Exporter {
             ),
         );
         Ok(outcome)
+    }
+
+    /// Waits until host, datastores and source have room for one more export.
+    async fn admitted(
+        &self,
+        provider: &NamedProvider,
+        vm: &VmSummary,
+        context: &JobContext,
+    ) -> Result<Ticket> {
+        let (waiting_for, turn) = match self.limits.admission.enter(provider, vm) {
+            Entry::Admitted(ticket) => return Ok(ticket),
+            Entry::Waiting(waiting_for, turn) => (waiting_for, turn),
+        };
+        context.log(LogLevel::Info, format!("waiting for {waiting_for}, which other exports keep busy"));
+        let ticket = context.wait_aside(&waiting_for, turn).await?;
+        ticket.map_err(|_| Error::cancelled("wait for a turn"))
+    }
+
+    /// Looks for what is in the export's way before anything is asked of the source.
+    async fn look_first(
+        &self,
+        provider: &NamedProvider,
+        vm: &VmSummary,
+        spec: &JobSpec,
+        context: &JobContext,
+    ) -> Result<()> {
+        let looking = forecast(provider, vm, spec, &self.limits, PreflightDepth::Quick);
+        let found = match or_cancelled(context, looking).await {
+            Ok(found) => found.preflight,
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+            Err(error) => {
+                // The export itself will tell whether it matters.
+                context.log(LogLevel::Warning, format!("could not check before: {}", error.chain()));
+                return Ok(());
+            }
+        };
+        for finding in &found.findings {
+            let level = match finding.level {
+                FindingLevel::Info => LogLevel::Info,
+                FindingLevel::Warning => LogLevel::Warning,
+                FindingLevel::Error => LogLevel::Error,
+            };
+            let advice = finding.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+            context.log(level, format!("{}: {}{advice}", finding.code, finding.message));
+        }
+        found.verdict()
     }
 
     /// Opens the export, waiting for a VM that is busy.

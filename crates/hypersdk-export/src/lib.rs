@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
+mod bandwidth;
 mod beside;
 mod blocking;
+mod check;
 mod exporter;
 mod fetch;
+mod limits;
 mod meter;
 mod output;
 mod plan;
 mod pool;
+mod power;
 mod publish;
 mod receipt;
 mod resume;
@@ -18,6 +23,10 @@ mod transfer;
 mod verify;
 mod wrap;
 
+pub use admission::Caps;
+pub use bandwidth::{InvalidTimetable, Timetable};
+pub use check::{Forecast, forecast};
 pub use exporter::{ExportConfig, Exporter, export};
+pub use limits::Limits;
 pub use receipt::Receipt;
 pub use runner::ExportRunner;

@@ -11,6 +11,9 @@ use hypersdk_ova::package::MAX_CHUNKS;
 /// The longest package name; with a file's own name it still fits a tar header's 100 bytes.
 const NAME_MAX: usize = 60;
 
+/// The word in the name of the file that remembers a power state.
+const POWER_MARK: &str = "was-running";
+
 /// Where a package goes: its final name, and the names it is built under.
 ///
 /// Everything unfinished ends in `.partial` and carries the job's id, so that a later attempt of the same job
@@ -106,6 +109,11 @@ impl Target {
         self.partial("receipt")
     }
 
+    /// Says that this job switched the VM off, which was running before.
+    pub(crate) fn power_mark(&self) -> PathBuf {
+        self.directory.join(format!("{}.{POWER_MARK}.{}.partial", self.name, self.job))
+    }
+
     /// Where the `index`th file waits until the archive is ready for it.
     pub(crate) fn spool(&self, index: usize) -> PathBuf {
         self.partial(&format!("spool-{index}"))
@@ -115,13 +123,16 @@ impl Target {
         self.directory.join(format!("{}.{what}.{}.partial", self.name, self.job))
     }
 
-    /// Removes whatever this job left unfinished in the directory, under any package name.
+    /// Removes whatever this job left unfinished in the directory, under any package name, but for what it has
+    /// to remember.
     pub(crate) fn remove_partials(&self) -> Result<()> {
         let ending = format!(".{}.partial", self.job);
         let read = |error| Error::io(format!("read directory {}", self.directory.display()), error);
         for entry in std::fs::read_dir(&self.directory).map_err(read)? {
             let entry = entry.map_err(read)?;
-            if entry.file_name().to_str().is_some_and(|name| name.contains(&ending)) {
+            let remembered = format!(".{POWER_MARK}{ending}");
+            let is_leftover = |name: &str| name.contains(&ending) && !name.ends_with(&remembered);
+            if entry.file_name().to_str().is_some_and(is_leftover) {
                 remove(&entry.path())?;
             }
         }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use hypersdk_core::{JobContext, JobSpec, Outcome, ProviderRegistry, Result, Runner};
 
 use crate::exporter::{ExportConfig, Exporter};
+use crate::limits::Limits;
 
 /// Runs export jobs: finds the VM, opens the export, writes and checks the package, gives it its name.
 #[derive(Debug)]
@@ -17,7 +18,12 @@ pub struct ExportRunner {
 impl ExportRunner {
     /// A runner over the registry's providers.
     pub fn new(registry: Arc<ProviderRegistry>, config: ExportConfig) -> Self {
-        ExportRunner { registry, exporter: Exporter::new(config) }
+        ExportRunner::with_limits(registry, config, Limits::default())
+    }
+
+    /// The same, within limits that may be changed meanwhile.
+    pub fn with_limits(registry: Arc<ProviderRegistry>, config: ExportConfig, limits: Limits) -> Self {
+        ExportRunner { registry, exporter: Exporter::with_limits(config, limits) }
     }
 }
 

@@ -2,6 +2,7 @@
 //! the vSphere Web Services API reference; each method is a type that implements
 //! [`Call`](crate::soap::Call).
 
+mod authorization_manager;
 mod http_nfc_lease;
 mod ovf_manager;
 mod property_collector;
@@ -12,6 +13,7 @@ mod view_manager;
 mod virtual_machine;
 mod virtual_machine_snapshot;
 
+pub(crate) use authorization_manager::HasPrivilegeOnEntities;
 pub(crate) use http_nfc_lease::{
     DeviceUrl, HttpNfcLeaseAbort, HttpNfcLeaseComplete, HttpNfcLeaseGetManifest, HttpNfcLeaseProgress,
     HttpNfcLeaseSetManifestChecksumType, LeaseInfo, ManifestEntry,
@@ -26,7 +28,9 @@ pub(crate) use search_index::{FindByInventoryPath, FindByUuid};
 pub(crate) use service_instance::{RetrieveServiceContent, ServiceContent};
 pub(crate) use session_manager::{Login, Logout};
 pub(crate) use view_manager::{CreateContainerView, DestroyView};
-pub(crate) use virtual_machine::{CreateSnapshotTask, ExportVm, PowerOffVmTask, PowerOnVmTask};
+pub(crate) use virtual_machine::{
+    CreateSnapshotTask, ExportVm, PowerOffVmTask, PowerOnVmTask, ShutdownGuest,
+};
 pub(crate) use virtual_machine_snapshot::{ExportSnapshot, RemoveSnapshotTask};
 
 /// Implements [`Call`](crate::soap::Call) for a method: its wire name, what follows from it, its reply, and

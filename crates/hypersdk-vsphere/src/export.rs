@@ -4,6 +4,9 @@ mod files;
 mod hardware;
 mod source;
 
+pub(crate) use files::estimate;
+pub(crate) use source::{Facts, inspect};
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,8 +18,9 @@ use hypersdk_core::{
 };
 
 use crate::api::{CreateDescriptor, HttpNfcLeaseGetManifest, HttpNfcLeaseSetManifestChecksumType, OvfFile};
-use crate::lease::{self, Lease, Plan, SnapshotPlan};
+use crate::lease::{self, Lease, Plan, PowerPlan, SnapshotPlan};
 use crate::nfc::{Device, NfcClients};
+use crate::orphans;
 use crate::session::Scope;
 use crate::soap::{CallError, Fault, FaultKind, MoRef};
 
@@ -44,15 +48,20 @@ pub(crate) async fn open(
     options: &ExportOptions,
     work: &str,
 ) -> Result<VsphereExport> {
-    let facts = source::inspect(&scope, &vm).await?;
+    let facts = inspect(&scope, &vm).await?;
     let from_snapshot = options.power == PowerPolicy::Snapshot && facts.power == PowerState::On;
     let snapshot = from_snapshot.then(|| SnapshotPlan {
-        name: format!("hypersdk-{work}"),
-        description: format!("Temporary, for the export {work}; removed when the export ends."),
+        name: orphans::name_for(work),
+        description: orphans::description_for(work),
         quiesce: options.quiesce,
     });
-    let opened = lease::open(&scope, Plan { vm: vm.clone(), snapshot }).await?;
-    let exported = files::plan(&opened.info, &facts, scope.connector().endpoint());
+    let power = PowerPlan {
+        stop: (facts.power == PowerState::On && options.power.stops()).then_some(options.power),
+        restore: options.restore_power,
+        was_running: options.was_running,
+    };
+    let opened = lease::open(&scope, Plan { vm: vm.clone(), snapshot, power }).await?;
+    let exported = files::plan(&opened.info, &facts, options, scope.connector().endpoint());
     let (files, devices) = match exported {
         Ok(exported) => exported,
         Err(error) => {

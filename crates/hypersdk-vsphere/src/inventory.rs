@@ -6,5 +6,5 @@ mod paths;
 mod summary;
 
 pub(crate) use find::{by_id, find};
-pub(crate) use list::list;
+pub(crate) use list::{list, retrieve_all};
 pub(crate) use paths::unescape;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use hypersdk_core::{
-    Capabilities, ConnectionStats, Error, ErrorKind, ExportOptions, ExportSession, Provider, Result,
-    VmFilter, VmId, VmSelector, VmSummary,
+    Capabilities, ConnectionStats, Error, ErrorKind, ExportOptions, ExportSession, Orphan, Preflight,
+    PreflightDepth, Provider, Result, VmFilter, VmId, VmSelector, VmSummary,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::describe::{self, VmDescription};
 use crate::pool::Sessions;
 use crate::session::Scope;
 use crate::soap::MoRef;
-use crate::{export, inventory, power, snapshot};
+use crate::{export, inventory, orphans, power, preflight, snapshot};
 
 /// A vCenter or a stand-alone ESXi host.
 ///
@@ -130,6 +130,24 @@ impl Provider for VsphereProvider {
 
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
         inventory::find(&self.sessions.borrow("find").await?, selector).await
+    }
+
+    async fn preflight(
+        &self,
+        vm: &VmId,
+        options: &ExportOptions,
+        depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        let scope = self.sessions.borrow("preflight").await?;
+        preflight::look(&scope, &vm_ref(&scope, vm).await?, options, depth).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        orphans::list(&self.sessions.borrow("orphans").await?).await
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        orphans::remove(&self.sessions.borrow("orphans").await?, orphan).await
     }
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {

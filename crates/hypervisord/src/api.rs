@@ -12,10 +12,12 @@ mod fields;
 mod health;
 mod jobs;
 mod legacy;
+mod limits;
 mod login;
 mod metrics;
 mod model;
 mod openapi;
+mod orphans;
 mod packages;
 mod pool;
 mod problem;
@@ -26,6 +28,7 @@ mod stats;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod vms;
 mod web;
 mod webhooks;
@@ -40,6 +43,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
 use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
+use hypersdk_export::Limits;
 use hypersdk_sched::Scheduler;
 use hypersdk_webhook::Deliverer;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +57,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
+use crate::orphans::Orphans;
 use crate::readiness::Readiness;
 use crate::submission::Submission;
 pub(crate) use access::Access;
@@ -72,6 +77,8 @@ pub(crate) struct ApiState {
     pub(crate) manager: JobManager,
     pub(crate) submission: Submission,
     pub(crate) scheduler: Scheduler,
+    pub(crate) limits: Limits,
+    pub(crate) orphans: Orphans,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) export_root: ExportRoot,
     pub(crate) nodes: Nodes,
@@ -124,6 +131,9 @@ fn routes() -> Router<ApiState> {
         .merge(vms::routes())
         .merge(web::routes())
         .merge(webhooks::routes())
+        .merge(validate::routes())
+        .merge(limits::routes())
+        .merge(orphans::routes())
 }
 
 /// Everything the daemon answers.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hypersdk_core::{JobManager, JobManagerConfig, ProviderRegistry, Seq};
 use hypersdk_export::{ExportConfig, ExportRunner};
 use hypersdk_sched::{Scheduler, SchedulerConfig};
@@ -23,6 +25,7 @@ use crate::export_root::ExportRoot;
 use crate::history;
 use crate::metrics::{self, Metrics};
 use crate::nodes::{Identity, Nodes};
+use crate::orphans::Orphans;
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
 use crate::scheduling::JobLauncher;
@@ -36,6 +39,8 @@ use crate::systemd;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After how long without a heartbeat a job is taken back.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How many jobs may wait for their turn at a source beside those that run.
+const MAX_WAITING: usize = 256;
 /// How often to look for pending jobs without being told.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -51,6 +56,8 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: Parts,
+    /// Removes what exports left behind, now and then.
+    pub(crate) sweep: BoxFuture<'static, ()>,
 }
 
 /// What a stop takes down, in its order.
@@ -97,9 +104,10 @@ impl App {
         };
         let database = open_database(&config.database).await?;
         let providers = Arc::new(open_providers(&config)?);
+        let politeness = hypersdk_export::Limits::new(config.caps, config.bandwidth.clone());
         let export =
             ExportConfig { download_workers: config.download_workers as usize, ..ExportConfig::default() };
-        let runner = Arc::new(ExportRunner::new(Arc::clone(&providers), export));
+        let runner = Arc::new(ExportRunner::with_limits(Arc::clone(&providers), export, politeness.clone()));
         // Before anything is taken back: what follows from here on is told.
         let told_from = *database.jobs().latest().borrow();
         let manager = JobManager::start(database.jobs(), runner, manager_config(&config, &database))
@@ -136,7 +144,10 @@ impl App {
         )
         .await
         .context("start the scheduler")?;
+        let orphans = Orphans::new(Arc::clone(&providers), Arc::clone(manager.store()));
         let router = api::router(ApiState {
+            limits: politeness,
+            orphans: orphans.clone(),
             submission,
             manager: manager.clone(),
             scheduler: scheduler.clone(),
@@ -159,6 +170,7 @@ impl App {
             stopping: stopping.clone(),
         });
         let drain_grace = config.drain_grace;
+        let sweep = orphans.sweep(config.orphan_sweep_interval, stopping.clone()).boxed();
         let parts = Parts {
             readiness,
             stopping,
@@ -171,7 +183,7 @@ impl App {
             nodes,
             history: config.history,
         };
-        Ok(App { listener, addr, router, tls, limits, metrics, parts })
+        Ok(App { listener, addr, router, tls, limits, metrics, parts, sweep })
     }
 
     /// Where it listens.
@@ -184,7 +196,7 @@ impl App {
     /// # Errors
     /// A second signal came before that was done.
     pub async fn run(self, mut signals: Signals, reload: Reload) -> anyhow::Result<()> {
-        let App { listener, addr, router, tls, limits, metrics, parts } = self;
+        let App { listener, addr, router, tls, limits, metrics, parts, sweep } = self;
         let reload = reload.and_tls(tls.clone());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let closing = CancellationToken::new();
@@ -192,6 +204,7 @@ impl App {
         let server = tasks.spawn(server::serve(listener, router, tls, limits, parts.stopping.clone()));
         let store = Arc::clone(parts.manager.store());
         tasks.spawn(metrics::follow(metrics, store, parts.stopping.clone()));
+        tasks.spawn(sweep);
         tasks.spawn(systemd::feed_watchdog(closing.clone()));
         tasks.spawn(parts.nodes.clone().keep_reporting(closing.clone()));
         let history = parts.history.clone();
@@ -281,6 +294,7 @@ fn open_providers(config: &Config) -> anyhow::Result<ProviderRegistry> {
 fn manager_config(config: &Config, database: &Database) -> JobManagerConfig {
     JobManagerConfig {
         max_concurrent: config.max_concurrent_jobs as usize,
+        max_waiting: MAX_WAITING,
         retry_attempts: config.retry_attempts,
         retry_delay: config.retry_delay,
         job_timeout: config.timeout,

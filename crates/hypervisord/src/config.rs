@@ -9,6 +9,7 @@ mod database;
 mod duration;
 mod environment;
 mod keys;
+mod limits;
 mod listen;
 mod mistake;
 mod pool;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
+use hypersdk_export::{Caps, Timetable};
 use hypersdk_store::DatabaseLocation;
 use secrecy::SecretString;
 
@@ -87,6 +89,12 @@ pub struct Config {
     pub retry_delay: Duration,
     /// How many jobs run at once.
     pub max_concurrent_jobs: u32,
+    /// How many exports may bother a host, a datastore or a vCenter at once.
+    pub caps: Caps,
+    /// How fast all transfers together may be.
+    pub bandwidth: Timetable,
+    /// How often to look for what killed exports left behind; never if zero.
+    pub orphan_sweep_interval: Duration,
     /// How long running exports may go on after a stop is asked for.
     pub drain_grace: Duration,
     /// Logs.
@@ -233,6 +241,9 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         retry_attempts: reader.value(top, "retry_attempts", number(0, 100)),
         retry_delay: reader.value(top, "retry_delay", duration::parse),
         max_concurrent_jobs: reader.value(top, "max_concurrent_jobs", number(1, 256)),
+        caps: limits::caps(reader, top),
+        bandwidth: reader.value(top, "bandwidth_limit", limits::bandwidth),
+        orphan_sweep_interval: reader.value(top, "orphan_sweep_interval", duration::parse),
         drain_grace: reader.value(top, "drain_grace", duration::parse),
         log: LogConfig {
             level: reader.value(top, "log_level", crate::telemetry::parse_level),

@@ -13,6 +13,7 @@ mod export_root;
 mod history;
 mod metrics;
 mod nodes;
+mod orphans;
 mod pages;
 mod readiness;
 mod reload;

@@ -166,25 +166,34 @@ impl Submission {
     }
 
     async fn prepare(&self, request: JobRequest) -> Result<Vec<NewJob>, Fault> {
-        let JobRequest { id, spec } = request;
-        if let Some(id) = &id
+        if let Some(id) = &request.id
             && self.manager.get(id).await.map_err(|error| Fault::new("id", error))?.is_some()
         {
             return Err(id_taken("already"));
         }
-        let found = self.candidates(&spec).await?;
-        if id.is_some() && found.len() > 1 {
-            let text = format!("{} names {} VMs, which cannot share one id", spec.vm, found.len());
+        let jobs = self.checked(&request).await?.into_iter().map(|candidate| {
+            let id = request.id.clone().unwrap_or_else(JobId::generate);
+            tracing::debug!(job = %id, vm = %candidate.vm.id, path = %candidate.vm.path, "checked");
+            NewJob { id, spec: candidate.spec }
+        });
+        Ok(jobs.collect())
+    }
+
+    /// The jobs a request would make, checked as far as that goes without asking the source about each.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub(crate) async fn checked(&self, request: &JobRequest) -> Result<Vec<Candidate>, Fault> {
+        let JobRequest { id, spec } = request;
+        let mut candidates = self.candidates(spec).await?;
+        if id.is_some() && candidates.len() > 1 {
+            let text = format!("{} names {} VMs, which cannot share one id", spec.vm, candidates.len());
             return Err(Fault::new("id", Error::new(ErrorKind::Invalid, "submit", text)));
         }
-        let mut jobs = Vec::new();
-        for mut candidate in found {
-            self.check(&mut candidate).await?;
-            let id = id.clone().unwrap_or_else(JobId::generate);
-            tracing::debug!(job = %id, vm = %candidate.vm.id, path = %candidate.vm.path, "checked");
-            jobs.push(NewJob { id, spec: candidate.spec });
+        for candidate in &mut candidates {
+            self.check(candidate).await?;
         }
-        Ok(jobs)
+        Ok(candidates)
     }
 
     /// One candidate for each VM that `spec` names.

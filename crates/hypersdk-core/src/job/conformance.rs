@@ -111,6 +111,7 @@ fn ids(claims: &[Claim]) -> Vec<&str> {
 fn progress() -> Progress {
     Progress {
         phase: Phase::Exporting,
+        waiting_for: Some("host esx1".to_owned()),
         current_file: Some("disk-0.vmdk".to_owned()),
         files_done: 1,
         files_total: 3,

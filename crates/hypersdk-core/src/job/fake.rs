@@ -25,6 +25,8 @@ pub enum FakeRun {
     Panic,
     /// Goes half way and waits there until [`FakeRunner::release`], then completes; heeds its cancellation.
     Hold,
+    /// Waits aside, its place free for others, until [`FakeRunner::release`].
+    Aside,
     /// As `Hold`, but never looks whether it was cancelled.
     Deaf,
 }
@@ -115,6 +117,7 @@ impl Runner for FakeRunner {
             }
             FakeRun::Panic => panic!("told to panic"),
             FakeRun::Hold => or_cancelled(&context, self.released()).await?,
+            FakeRun::Aside => context.wait_aside("a turn", self.released()).await?,
             FakeRun::Deaf => self.released().await,
         }
         Ok(Outcome {

@@ -31,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::attempt::{Running, Stop};
+use super::seat::Seats;
 use super::{CancelOutcome, Clock, Job, JobPage, JobQuery, JobStatus, JobStore, NewJob, Owner, Runner};
 use crate::error::Result;
 use crate::id::{JobId, ProviderName};
@@ -47,6 +48,10 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct JobManagerConfig {
     /// Jobs that run at one time.
     pub max_concurrent: usize,
+    /// Jobs that may wait beside them for their turn at a source (see [`JobContext::wait_aside`]).
+    ///
+    /// [`JobContext::wait_aside`]: super::JobContext::wait_aside
+    pub max_waiting: usize,
     /// How often a job is tried again after failures that a retry can help.
     pub retry_attempts: u32,
     /// The wait before the first retry; doubled for each further one, up to five minutes, give or take a
@@ -76,6 +81,7 @@ impl Default for JobManagerConfig {
     fn default() -> Self {
         JobManagerConfig {
             max_concurrent: 2,
+            max_waiting: 256,
             retry_attempts: 3,
             retry_delay: Duration::from_secs(5),
             job_timeout: None,
@@ -120,6 +126,7 @@ struct Inner {
     owner: Owner,
     paused: AtomicBool,
     running: Mutex<HashMap<JobId, Arc<Running>>>,
+    seats: Seats,
     drained: Mutex<Option<DrainReport>>,
     /// Held while jobs are claimed and entered into `running`, so that nobody sees one without the other.
     claiming: tokio::sync::Mutex<()>,
@@ -146,7 +153,9 @@ impl JobManager {
         config: JobManagerConfig,
     ) -> Result<JobManager> {
         let paused = AtomicBool::new(config.paused);
+        let seats = Seats::new(config.max_concurrent.max(1));
         let inner = Arc::new(Inner {
+            seats,
             store,
             runner,
             config,

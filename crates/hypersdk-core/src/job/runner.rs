@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::seat::Seat;
 use super::{JobSpec, LogLevel};
 use crate::error::{Error, Result};
 use crate::id::JobId;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// Does the work of one job.
 #[async_trait]
@@ -47,6 +48,7 @@ pub struct JobContext {
     pub progress: RunProgress,
     claim: Option<Arc<dyn ClaimCheck>>,
     log: mpsc::UnboundedSender<(LogLevel, String)>,
+    seat: Option<Arc<Seat>>,
 }
 
 impl JobContext {
@@ -57,7 +59,10 @@ impl JobContext {
         cancel: CancellationToken,
     ) -> (Self, mpsc::UnboundedReceiver<(LogLevel, String)>) {
         let (log, lines) = mpsc::unbounded_channel();
-        (JobContext { id, attempt, cancel, progress: RunProgress::new(), claim: None, log }, lines)
+        (
+            JobContext { id, attempt, cancel, progress: RunProgress::new(), claim: None, log, seat: None },
+            lines,
+        )
     }
 
     /// The same, with the means to prove that the job is still this process's.
@@ -79,6 +84,38 @@ impl JobContext {
             Some(claim) => claim.confirm().await,
             None => Ok(()),
         }
+    }
+
+    pub(super) fn seated(self, seat: Arc<Seat>) -> Self {
+        JobContext { seat: Some(seat), ..self }
+    }
+
+    /// Waits for `turn` without keeping other jobs from working meanwhile. What it waits for is shown in the
+    /// progress, and the time does not count as the job's own.
+    ///
+    /// # Errors
+    /// `Cancelled` as soon as the job is to stop.
+    pub async fn wait_aside<T>(&self, waiting_for: &str, turn: impl Future<Output = T>) -> Result<T> {
+        let phase = self.progress.now().phase;
+        self.progress.update(|progress| {
+            progress.phase = Phase::Waiting;
+            progress.waiting_for = Some(waiting_for.to_owned());
+        });
+        let waited = async {
+            match &self.seat {
+                Some(seat) => seat.aside(turn).await,
+                None => turn.await,
+            }
+        };
+        let waited = tokio::select! {
+            waited = waited => Ok(waited),
+            () = self.cancel.cancelled() => Err(Error::cancelled(format!("wait for {waiting_for}"))),
+        };
+        self.progress.update(|progress| {
+            progress.phase = phase;
+            progress.waiting_for = None;
+        });
+        waited
     }
 
     /// Writes a line into the job's log, and into the program's.

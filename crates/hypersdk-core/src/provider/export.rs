@@ -16,7 +16,7 @@ use crate::id::{JobId, VmId};
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// How to export a VM.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExportOptions {
     /// The job on whose behalf; names what is left at the source meanwhile (a snapshot, a lease).
@@ -26,6 +26,63 @@ pub struct ExportOptions {
     pub power: PowerPolicy,
     /// Asks the guest to flush its file systems before a snapshot is taken.
     pub quiesce: bool,
+    /// Switches a VM that was switched off for the export on again, however the export ends.
+    pub restore_power: bool,
+    /// Leaves images in virtual drives out of the package.
+    pub remove_cdrom: bool,
+    /// Which disks go into the package.
+    pub disks: DiskSelection,
+    /// An earlier attempt of the same job found the VM running and switched it off.
+    #[serde(skip)]
+    pub was_running: bool,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        ExportOptions {
+            job: None,
+            power: PowerPolicy::default(),
+            quiesce: false,
+            restore_power: true,
+            remove_cdrom: false,
+            disks: DiskSelection::default(),
+            was_running: false,
+        }
+    }
+}
+
+/// Which disks go into the package. A disk is named by its label (`Hard disk 1`), by its file's name in the
+/// package (`disk-0.vmdk`) or by its number from 0, all without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskSelection {
+    /// Only these; all if empty.
+    pub include: Vec<String>,
+    /// Not these.
+    pub exclude: Vec<String>,
+}
+
+impl DiskSelection {
+    /// True if every disk is taken.
+    pub fn is_everything(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
+    /// True if a disk of any of these names is taken.
+    pub fn takes(&self, names: &[&str]) -> bool {
+        let named = |list: &[String]| {
+            list.iter().any(|wanted| names.iter().any(|name| wanted.trim().eq_ignore_ascii_case(name)))
+        };
+        (self.include.is_empty() || named(&self.include)) && !named(&self.exclude)
+    }
+
+    /// The entries that name none of these disks: most likely slips.
+    pub fn unknown(&self, disks: &[Vec<&str>]) -> Vec<&str> {
+        let known =
+            |wanted: &str| disks.iter().flatten().any(|name| wanted.trim().eq_ignore_ascii_case(name));
+        let all = self.include.iter().chain(&self.exclude);
+        all.map(String::as_str).filter(|wanted| !known(wanted)).collect()
+    }
 }
 
 /// What to do about a running VM.
@@ -37,6 +94,17 @@ pub enum PowerPolicy {
     Snapshot,
     /// Leave the power state alone and fail if that forbids the export.
     Keep,
+    /// Ask the guest to shut down, and export the stopped VM.
+    Shutdown,
+    /// Switch the VM off hard, and export it.
+    Poweroff,
+}
+
+impl PowerPolicy {
+    /// True if a running VM is stopped for the export.
+    pub fn stops(self) -> bool {
+        matches!(self, PowerPolicy::Shutdown | PowerPolicy::Poweroff)
+    }
 }
 
 /// Where an export comes from, for receipts and logs.

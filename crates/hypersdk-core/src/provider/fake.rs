@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{
     ByteStream, Capabilities, Descriptor, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
-    PackagedFile, Provider, SourceFile,
+    Orphan, PackagedFile, Preflight, PreflightDepth, Provider, SourceFile,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::VmId;
@@ -104,6 +104,8 @@ struct Shared {
     opening_faults: Mutex<VecDeque<Error>>,
     descriptor: DescriptorMaker,
     pace: Mutex<Option<Duration>>,
+    preflight: Mutex<Preflight>,
+    orphans: Mutex<Vec<Orphan>>,
     ledger: Arc<FakeLedger>,
 }
 
@@ -118,6 +120,8 @@ impl FakeProvider {
                 opening_faults: Mutex::default(),
                 descriptor,
                 pace: Mutex::default(),
+                preflight: Mutex::default(),
+                orphans: Mutex::default(),
                 ledger: Arc::default(),
             }),
         }
@@ -136,6 +140,9 @@ impl FakeProvider {
             instance_uuid: Some(uuid::Uuid::new_v4().to_string()),
             guest_os: Some("otherGuest64".to_owned()),
             host: Some("fakehost".to_owned()),
+            cluster: None,
+            datastores: Vec::new(),
+            attributes: Default::default(),
             cpus: Some(1),
             memory_bytes: Some(1 << 30),
             disks: u32::try_from(disks).ok(),
@@ -167,6 +174,24 @@ impl FakeProvider {
         *self.shared.pace.lock().expect("no holder panics") = Some(chunk);
     }
 
+    /// What looking at any VM finds.
+    pub fn find_in_preflight(&self, preflight: Preflight) {
+        *self.shared.preflight.lock().expect("no holder panics") = preflight;
+    }
+
+    /// Leaves something behind, as an export that was killed would.
+    pub fn leave_behind(&self, orphan: Orphan) {
+        self.shared.orphans.lock().expect("no holder panics").push(orphan);
+    }
+
+    /// Changes a VM's host.
+    pub fn put_on_host(&self, vm: &VmId, host: &str) {
+        let mut vms = self.shared.vms.lock().expect("no holder panics");
+        vms.iter_mut()
+            .filter(|(summary, _)| summary.id == *vm)
+            .for_each(|(summary, _)| summary.host = Some(host.to_owned()));
+    }
+
     /// How often each thing happened.
     pub fn ledger(&self) -> &FakeLedger {
         &self.shared.ledger
@@ -195,6 +220,24 @@ impl Provider for FakeProvider {
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
         self.next_fault()?;
         Ok(self.snapshot().into_iter().filter(|vm| selector.matches(vm)).collect())
+    }
+
+    async fn preflight(
+        &self,
+        _vm: &VmId,
+        _options: &ExportOptions,
+        _depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        Ok(self.shared.preflight.lock().expect("no holder panics").clone())
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        Ok(self.shared.orphans.lock().expect("no holder panics").clone())
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        self.shared.orphans.lock().expect("no holder panics").retain(|left| left.id != orphan.id);
+        Ok(())
     }
 
     async fn open_export(&self, vm: &VmId, _options: &ExportOptions) -> Result<Box<dyn ExportSession>> {

@@ -12,6 +12,10 @@ pub(crate) struct ServiceContent {
     pub(crate) session_manager: Option<MoRef>,
     pub(crate) search_index: Option<MoRef>,
     pub(crate) ovf_manager: Option<MoRef>,
+    pub(crate) authorization_manager: Option<MoRef>,
+    pub(crate) custom_fields_manager: Option<MoRef>,
+    /// It is a stand-alone host.
+    pub(crate) is_host: bool,
     /// E.g. `VMware vCenter Server 8.0.2 build-22385739`.
     pub(crate) full_name: String,
 }
@@ -32,6 +36,9 @@ impl ServiceContent {
             session_manager: reference("sessionManager"),
             search_index: reference("searchIndex"),
             ovf_manager: reference("ovfManager"),
+            authorization_manager: reference("authorizationManager"),
+            custom_fields_manager: reference("customFieldsManager"),
+            is_host: value.text_at("about/apiType") == Some("HostAgent"),
             full_name: value.text_at("about/fullName").unwrap_or_default().to_owned(),
         })
     }

@@ -45,3 +45,11 @@ method!(CreateSnapshotTask, "CreateSnapshot_Task", idempotent: false, reply: MoR
     out.value("memory", false);
     out.value("quiesce", call.quiesce);
 }, read: |reply| reply.moref()?);
+
+/// `ShutdownGuest`: asks the guest and answers at once; the VM is off when the guest has done it.
+#[derive(Debug)]
+pub(crate) struct ShutdownGuest {
+    pub(crate) this: MoRef,
+}
+
+method!(ShutdownGuest, "ShutdownGuest", idempotent: false, reply: (), write: |_call, _out| {}, read: |_reply| ());

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use hypersdk_core::{Error, ErrorKind, FileKind, Result, SourceFile};
+use hypersdk_core::{Error, ErrorKind, ExportOptions, FileKind, Result, SourceFile};
 
 use super::hardware::Disk;
 use super::source::Facts;
@@ -21,6 +21,7 @@ const MAX_NAME: usize = 80;
 pub(super) fn plan(
     info: &LeaseInfo,
     facts: &Facts,
+    options: &ExportOptions,
     endpoint: &Endpoint,
 ) -> Result<(Vec<SourceFile>, HashMap<String, Device>)> {
     let offered: Vec<(&DeviceUrl, &str)> = info
@@ -34,6 +35,7 @@ pub(super) fn plan(
         })
         .collect();
     let disks = match_disks(&offered, &facts.disks)?;
+    let taken: HashSet<i32> = facts.taken(options).iter().map(|disk| disk.key).collect();
     let mut names = HashSet::new();
     let mut files = Vec::with_capacity(offered.len());
     let mut devices = HashMap::new();
@@ -44,6 +46,15 @@ pub(super) fn plan(
             None if target.to_ascii_lowercase().ends_with(".nvram") => FileKind::Nvram,
             None => FileKind::Other,
         };
+        let left_out = match (kind, disk) {
+            (_, Some(disk)) => !taken.contains(&disk.key),
+            (FileKind::Other, None) => options.remove_cdrom && target.to_ascii_lowercase().ends_with(".iso"),
+            _ => false,
+        };
+        if left_out {
+            tracing::info!(key = device.key, "left out, as asked for");
+            continue;
+        }
         files.push(SourceFile {
             key: device.key.clone(),
             name: unique_name(target, &mut names),
@@ -109,7 +120,7 @@ fn disks_differ(offered: usize, disks: &[Disk], found: &HashMap<&str, &Disk>) ->
 
 /// At most about what a disk occupies is sent: grains that do not deflate grow by their markers and tables,
 /// less than one part in a hundred.
-fn estimate(disk: &Disk) -> u64 {
+pub(crate) fn estimate(disk: &Disk) -> u64 {
     let held = disk.allocated_bytes.map_or(disk.capacity_bytes, |bytes| bytes.min(disk.capacity_bytes));
     held + held / 100 + (1 << 20)
 }
@@ -142,6 +153,7 @@ mod tests {
     use hypersdk_core::PowerState;
 
     use super::*;
+    use hypersdk_core::DiskSelection;
 
     fn device(key: &str, target: Option<&str>, disk: bool) -> DeviceUrl {
         DeviceUrl {
@@ -166,12 +178,56 @@ mod tests {
     }
 
     fn facts(disks: Vec<Disk>) -> Facts {
-        Facts { name: "web".to_owned(), instance_uuid: None, power: PowerState::Off, host: None, disks }
+        Facts {
+            name: "web".to_owned(),
+            instance_uuid: None,
+            power: PowerState::Off,
+            tools: false,
+            host: None,
+            disks,
+        }
     }
 
     fn planned(devices: Vec<DeviceUrl>, disks: Vec<Disk>) -> Result<Vec<SourceFile>> {
+        planned_with(devices, disks, &ExportOptions::default())
+    }
+
+    fn planned_with(
+        devices: Vec<DeviceUrl>,
+        disks: Vec<Disk>,
+        options: &ExportOptions,
+    ) -> Result<Vec<SourceFile>> {
         let endpoint = Endpoint::parse("vc:8443").unwrap();
-        plan(&LeaseInfo { timeout_seconds: 300, devices }, &facts(disks), &endpoint).map(|(files, _)| files)
+        let info = LeaseInfo { timeout_seconds: 300, devices };
+        plan(&info, &facts(disks), options, &endpoint).map(|(files, _)| files)
+    }
+
+    #[test]
+    fn disks_and_images_are_left_out_as_asked_for() {
+        let devices = || {
+            vec![
+                device("/vm-1/VirtualLsiLogicController0:0", Some("disk-0.vmdk"), true),
+                device("/vm-1/VirtualLsiLogicController0:1", Some("disk-1.vmdk"), true),
+                device("/vm-1/VirtualCdrom", Some("tools.iso"), false),
+            ]
+        };
+        let disks = || {
+            vec![
+                disk(2000, "VirtualLsiLogicController0:0", 100),
+                disk(2001, "VirtualLsiLogicController0:1", 200),
+            ]
+        };
+        let kept = |include: &[&str], exclude: &[&str], remove_cdrom| {
+            let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let selection = DiskSelection { include: list(include), exclude: list(exclude) };
+            let options = ExportOptions { disks: selection, remove_cdrom, ..ExportOptions::default() };
+            let files = planned_with(devices(), disks(), &options).unwrap();
+            files.into_iter().map(|file| file.name).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[], &[], false), ["disk-0.vmdk", "disk-1.vmdk", "tools.iso"]);
+        assert_eq!(kept(&[], &["hard disk 2"], true), ["disk-0.vmdk"]);
+        assert_eq!(kept(&["1"], &[], true), ["disk-1.vmdk"]);
+        assert_eq!(kept(&["disk-0.vmdk"], &["0"], false), ["tools.iso"]);
     }
 
     #[test]

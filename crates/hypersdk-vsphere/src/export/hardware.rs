@@ -6,17 +6,17 @@ use crate::soap::Element;
 
 /// A virtual disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Disk {
-    pub(super) key: i32,
+pub(crate) struct Disk {
+    pub(crate) key: i32,
     /// What people know it by, e.g. `Hard disk 1`.
-    pub(super) label: String,
-    pub(super) capacity_bytes: u64,
+    pub(crate) label: String,
+    pub(crate) capacity_bytes: u64,
     /// Bytes its files occupy, where the layout tells.
-    pub(super) allocated_bytes: Option<u64>,
+    pub(crate) allocated_bytes: Option<u64>,
     /// `<controller type><bus>:<unit>`, as a lease's device keys end.
-    pub(super) slot: Option<String>,
+    pub(crate) slot: Option<String>,
     /// It takes no part in snapshots.
-    pub(super) independent: bool,
+    pub(crate) independent: bool,
 }
 
 /// Reads `config.hardware.device` (an array of `VirtualDevice`) and `layoutEx`, in order of device key.

@@ -1,6 +1,6 @@
 //! What an export needs to know of a VM before it begins.
 
-use hypersdk_core::{Error, ErrorKind, PowerState, Result};
+use hypersdk_core::{Error, ErrorKind, ExportOptions, PowerState, Result};
 
 use super::hardware::{self, Disk};
 use crate::inventory::unescape;
@@ -11,18 +11,38 @@ use crate::wait::{self, Watched};
 
 /// Facts about a VM.
 #[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) name: String,
-    pub(super) instance_uuid: Option<String>,
-    pub(super) power: PowerState,
-    pub(super) host: Option<String>,
-    pub(super) disks: Vec<Disk>,
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) instance_uuid: Option<String>,
+    pub(crate) power: PowerState,
+    /// VMware Tools run in the guest.
+    pub(crate) tools: bool,
+    pub(crate) host: Option<String>,
+    pub(crate) disks: Vec<Disk>,
+}
+
+impl Facts {
+    /// The names each disk can be chosen by, in the disks' order.
+    pub(crate) fn disk_names(&self) -> Vec<[String; 3]> {
+        let names = |(index, disk): (usize, &Disk)| {
+            [disk.label.clone(), format!("disk-{index}.vmdk"), index.to_string()]
+        };
+        self.disks.iter().enumerate().map(names).collect()
+    }
+
+    /// The disks that these options choose.
+    pub(crate) fn taken(&self, options: &ExportOptions) -> Vec<&Disk> {
+        let chosen = |names: &[String; 3]| options.disks.takes(&names.each_ref().map(String::as_str));
+        let names = self.disk_names();
+        self.disks.iter().zip(&names).filter(|(_, names)| chosen(names)).map(|(disk, _)| disk).collect()
+    }
 }
 
 const PATHS: &[&str] = &[
     "name",
     "runtime.powerState",
     "runtime.host",
+    "guest.toolsRunningStatus",
     "config.instanceUuid",
     "config.hardware.device",
     "layoutEx",
@@ -33,7 +53,7 @@ const PATHS: &[&str] = &[
 /// # Errors
 /// [`ErrorKind::NotFound`] for an unknown VM, [`ErrorKind::Conflict`] for one whose configuration the server
 /// cannot read.
-pub(super) async fn inspect(scope: &Scope, vm: &MoRef) -> Result<Facts> {
+pub(crate) async fn inspect(scope: &Scope, vm: &MoRef) -> Result<Facts> {
     let watched = Watched { object: vm.clone(), kind: "VirtualMachine", paths: PATHS };
     let known = wait::properties(scope, &watched).await.map_err(|error| error.into_error("look up VM"))?;
     let devices = known.get("config.hardware.device").ok_or_else(|| {
@@ -50,6 +70,7 @@ pub(super) async fn inspect(scope: &Scope, vm: &MoRef) -> Result<Facts> {
         name: unescape(&text("name").unwrap_or_else(|| vm.id.clone())).into_owned(),
         instance_uuid: text("config.instanceUuid"),
         power: text("runtime.powerState").map_or(PowerState::Off, |text| power::read(&text)),
+        tools: text("guest.toolsRunningStatus").is_some_and(|text| text == "guestToolsRunning"),
         host,
         disks: hardware::disks(devices, known.get("layoutEx")),
     })

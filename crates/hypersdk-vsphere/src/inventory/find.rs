@@ -3,7 +3,7 @@
 use futures::stream::TryStreamExt;
 use hypersdk_core::{Error, VmFilter, VmSelector, VmSummary};
 
-use super::list::{learn_vapps, list, no_search_index, retrieve_all};
+use super::list::{add_fields, learn_vapps, list, no_search_index, retrieve_all};
 use super::paths::{self, Ancestors};
 use super::summary;
 use crate::api::{FilterSpec, FindByInventoryPath, FindByUuid, ObjectSpec, PropertySpec, Select, Traversal};
@@ -47,7 +47,7 @@ async fn by_path(scope: &Scope, path: &str) -> Result<Option<MoRef>, Error> {
 /// The summary of one VM; none if it does not exist.
 async fn describe(scope: &Scope, vm: MoRef) -> Result<Option<VmSummary>, Error> {
     let operation = format!("look up {}", vm.id);
-    let objects = match retrieve_all(scope, with_ancestors(vm.clone())).await {
+    let objects = match retrieve_all(scope, with_ancestors(scope, vm.clone())).await {
         Err(CallError::Fault(fault)) if fault.kind() == FaultKind::ManagedObjectNotFound => return Ok(None),
         result => result.map_err(|error| error.into_error(operation))?,
     };
@@ -62,13 +62,21 @@ async fn describe(scope: &Scope, vm: MoRef) -> Result<Option<VmSummary>, Error> 
 }
 
 /// One VM with its folders, datacenter and host, in one retrieval.
-fn with_ancestors(vm: MoRef) -> FilterSpec {
+fn with_ancestors(scope: &Scope, vm: MoRef) -> FilterSpec {
     let mut properties = paths::of_ancestors();
     properties.push(PropertySpec { kind: "VirtualMachine", paths: summary::PATHS });
     let step = |name, kind, path, select| Select::Traverse(Traversal { name, kind, path, select });
     let select = vec![
         step("parent", "ManagedEntity", "parent", vec![Select::Again("parent")]),
-        step("host", "VirtualMachine", "runtime.host", Vec::new()),
+        step(
+            "host",
+            "VirtualMachine",
+            "runtime.host",
+            vec![step("compute", "HostSystem", "parent", Vec::new())],
+        ),
+        step("datastores", "VirtualMachine", "datastore", Vec::new()),
     ];
-    FilterSpec { properties, objects: vec![ObjectSpec { object: vm, skip: false, select }] }
+    let mut spec = FilterSpec { properties, objects: vec![ObjectSpec { object: vm, skip: false, select }] };
+    add_fields(scope, &mut spec);
+    spec
 }

@@ -128,7 +128,8 @@ impl View {
         };
         let this = scope.content().view_manager.clone().ok_or_else(unsupported)?;
         let container = scope.content().root_folder.clone();
-        const TYPES: &[&str] = &["VirtualMachine", "Folder", "Datacenter", "HostSystem"];
+        const TYPES: &[&str] =
+            &["VirtualMachine", "Folder", "Datacenter", "HostSystem", "ClusterComputeResource", "Datastore"];
         let view = scope.call(&CreateContainerView { this, container, types: TYPES }).await?;
         let mut opened = View {
             _discarded: Discard::new(scope, DestroyView { this: view.clone() }),
@@ -136,7 +137,9 @@ impl View {
             ancestors: Ancestors::default(),
             next: NextPage::First,
         };
-        for content in retrieve_all(scope, opened.spec(paths::of_ancestors())).await? {
+        let mut spec = opened.spec(paths::of_ancestors());
+        add_fields(scope, &mut spec);
+        for content in retrieve_all(scope, spec).await? {
             opened.ancestors.add(&content);
         }
         Ok(opened)
@@ -146,6 +149,14 @@ impl View {
         let traversal = Traversal { name: "view", kind: "ContainerView", path: "view", select: Vec::new() };
         let select = vec![Select::Traverse(traversal)];
         FilterSpec { properties, objects: vec![ObjectSpec { object: self.view.clone(), skip: true, select }] }
+    }
+}
+
+/// Asks in addition for the names of custom attributes, if the server has any.
+pub(super) fn add_fields(scope: &Scope, spec: &mut FilterSpec) {
+    if let Some(object) = scope.content().custom_fields_manager.clone() {
+        spec.properties.push(PropertySpec { kind: "CustomFieldsManager", paths: &["field"] });
+        spec.objects.push(ObjectSpec { object, skip: false, select: Vec::new() });
     }
 }
 
@@ -167,7 +178,7 @@ pub(super) async fn learn_vapps(
 }
 
 /// Every page of a retrieval.
-pub(super) async fn retrieve_all(scope: &Scope, spec: FilterSpec) -> Result<Vec<ObjectContent>, CallError> {
+pub(crate) async fn retrieve_all(scope: &Scope, spec: FilterSpec) -> Result<Vec<ObjectContent>, CallError> {
     let this = scope.content().property_collector.clone();
     let max_objects = Some(scope.connector().config().page_size);
     let mut page = scope.call(&RetrievePropertiesEx { this: this.clone(), spec, max_objects }).await?;

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::api::{FilterSpec, ObjectContent, ObjectSpec, PropertySpec, Select, Traversal};
-use crate::soap::{MoRef, Properties};
+use crate::soap::{Element, MoRef, Properties};
 
-/// What paths are made of, and the names of hosts.
+/// What paths are made of, and the names of hosts, clusters, datastores and attributes.
 pub(super) fn of_ancestors() -> Vec<PropertySpec> {
     vec![
         PropertySpec { kind: "Folder", paths: &["name", "parent"] },
         PropertySpec { kind: "Datacenter", paths: &["name", "parent"] },
-        PropertySpec { kind: "HostSystem", paths: &["name"] },
+        PropertySpec { kind: "HostSystem", paths: &["name", "parent"] },
+        PropertySpec { kind: "ClusterComputeResource", paths: &["name"] },
+        PropertySpec { kind: "Datastore", paths: &["name"] },
     ]
 }
 
@@ -31,7 +33,10 @@ pub(super) fn of_vapp(vapp: MoRef) -> FilterSpec {
 #[derive(Debug, Default)]
 pub(super) struct Ancestors {
     entries: HashMap<String, Ancestor>,
-    hosts: HashMap<String, String>,
+    hosts: HashMap<String, Ancestor>,
+    clusters: HashMap<String, String>,
+    datastores: HashMap<String, String>,
+    attributes: HashMap<i32, String>,
 }
 
 #[derive(Debug)]
@@ -43,10 +48,28 @@ struct Ancestor {
 impl Ancestors {
     /// Takes note of an object with the properties `name`, `parent` and, for a vApp, `parentFolder`.
     pub(super) fn add(&mut self, content: &ObjectContent) {
-        let Some(name) = content.properties.get("name") else { return };
-        if content.object.kind == "HostSystem" {
-            self.hosts.insert(content.object.id.clone(), unescape(&name.text).into_owned());
+        if let Some(fields) = content.properties.get("field") {
+            let field = |field: &Element| Some((field.number("key")?, field.text_at("name")?.to_owned()));
+            self.attributes = fields.children.iter().filter_map(field).collect();
             return;
+        }
+        let Some(name) = content.properties.get("name") else { return };
+        let (id, shown) = (content.object.id.clone(), || unescape(&name.text).into_owned());
+        match content.object.kind.as_str() {
+            "HostSystem" => {
+                let parent = reference(&content.properties, "parent").map(|parent| parent.id);
+                self.hosts.insert(id, Ancestor { name: shown(), parent });
+                return;
+            }
+            "ClusterComputeResource" => {
+                self.clusters.insert(id, shown());
+                return;
+            }
+            "Datastore" => {
+                self.datastores.insert(id, shown());
+                return;
+            }
+            _ => {}
         }
         let parent = reference(&content.properties, "parentFolder").or_else(|| {
             // The parent of a vApp that stands in a resource pool is no part of its inventory path.
@@ -83,7 +106,23 @@ impl Ancestors {
 
     /// A host's name.
     pub(super) fn host(&self, id: &str) -> Option<&str> {
-        self.hosts.get(id).map(String::as_str)
+        self.hosts.get(id).map(|host| host.name.as_str())
+    }
+
+    /// The name of the cluster a host belongs to.
+    pub(super) fn cluster(&self, host: &str) -> Option<&str> {
+        let cluster = self.hosts.get(host)?.parent.as_ref()?;
+        self.clusters.get(cluster).map(String::as_str)
+    }
+
+    /// A datastore's name.
+    pub(super) fn datastore(&self, id: &str) -> Option<&str> {
+        self.datastores.get(id).map(String::as_str)
+    }
+
+    /// A custom attribute's name.
+    pub(super) fn attribute(&self, key: i32) -> Option<&str> {
+        self.attributes.get(&key).map(String::as_str)
     }
 }
 
@@ -122,7 +161,6 @@ pub(crate) fn unescape(name: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soap::Element;
 
     fn object(kind: &str, id: &str, name: &str, parent: Option<(&str, &str)>) -> ObjectContent {
         related(kind, id, name, "parent", parent)

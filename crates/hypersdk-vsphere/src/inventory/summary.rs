@@ -1,5 +1,7 @@
 //! A VM in core's words.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use hypersdk_core::{PowerState, VmId, VmSummary};
 
@@ -15,6 +17,8 @@ pub(super) const PATHS: &[&str] = &[
     "parentVApp",
     "runtime.powerState",
     "runtime.host",
+    "datastore",
+    "customValue",
     "config.modified",
     "summary.config.instanceUuid",
     "summary.config.guestFullName",
@@ -28,6 +32,24 @@ pub(super) fn read(content: &ObjectContent, ancestors: &Ancestors, root: &MoRef)
     let text = |path: &str| {
         content.properties.get(path).map(|value| value.text.trim()).filter(|text| !text.is_empty())
     };
+    let datastores: BTreeSet<String> = content
+        .properties
+        .get("datastore")
+        .into_iter()
+        .flat_map(|list| &list.children)
+        .filter_map(|item| ancestors.datastore(&item.moref().ok()?.id).map(str::to_owned))
+        .collect();
+    let attributes = content
+        .properties
+        .get("customValue")
+        .into_iter()
+        .flat_map(|list| &list.children)
+        .filter_map(|item| {
+            let name = ancestors.attribute(item.number("key")?)?;
+            Some((name.to_owned(), item.text_at("value")?.to_owned()))
+        })
+        .collect();
+    let host = reference(&content.properties, "runtime.host");
     VmSummary {
         id: VmId::new(&content.object.id),
         name: unescape(text("name").unwrap_or_default()).into_owned(),
@@ -35,8 +57,10 @@ pub(super) fn read(content: &ObjectContent, ancestors: &Ancestors, root: &MoRef)
         power: text("runtime.powerState").map_or(PowerState::Off, power::read),
         instance_uuid: text("summary.config.instanceUuid").map(str::to_owned),
         guest_os: text("summary.config.guestFullName").map(str::to_owned),
-        host: reference(&content.properties, "runtime.host")
-            .and_then(|host| ancestors.host(&host.id).map(str::to_owned)),
+        host: host.as_ref().and_then(|host| ancestors.host(&host.id).map(str::to_owned)),
+        cluster: host.as_ref().and_then(|host| ancestors.cluster(&host.id).map(str::to_owned)),
+        datastores: datastores.into_iter().collect(),
+        attributes,
         cpus: text("summary.config.numCpu").and_then(|text| text.parse().ok()),
         memory_bytes: text("summary.config.memorySizeMB")
             .and_then(|text| text.parse::<u64>().ok())

@@ -1,10 +1,11 @@
 //! From nothing to a lease that is ready.
 
-use hypersdk_core::Error;
+use hypersdk_core::{Error, PowerPolicy};
 use tokio::sync::mpsc;
 
 use super::Command;
 use crate::api::{ExportSnapshot, ExportVm, LeaseInfo};
+use crate::power;
 use crate::session::Scope;
 use crate::snapshot;
 use crate::soap::{CallError, Fault, Malformed, MoRef};
@@ -16,6 +17,18 @@ pub(crate) struct Plan {
     pub(crate) vm: MoRef,
     /// Export from a snapshot made for it; else the VM itself, which then must not run.
     pub(crate) snapshot: Option<SnapshotPlan>,
+    pub(crate) power: PowerPlan,
+}
+
+/// What becomes of the VM's power state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PowerPlan {
+    /// It runs and is to be stopped, in this way.
+    pub(crate) stop: Option<PowerPolicy>,
+    /// What was stopped runs again afterwards.
+    pub(crate) restore: bool,
+    /// An earlier attempt stopped it.
+    pub(crate) was_running: bool,
 }
 
 /// A snapshot to be made.
@@ -31,6 +44,8 @@ pub(crate) struct SnapshotPlan {
 pub(super) struct Held {
     pub(super) snapshot: Option<MoRef>,
     pub(super) lease: Option<MoRef>,
+    /// The VM is to be switched on again.
+    pub(super) switched_off: Option<MoRef>,
 }
 
 /// Does what the plan says and notes in `held` each thing as soon as it exists. Stops between two steps, and
@@ -42,6 +57,16 @@ pub(super) async fn acquire(
     inbox: &mut mpsc::Receiver<Command>,
 ) -> Result<LeaseInfo, Error> {
     let given_up = || Error::cancelled("open lease");
+    if plan.power.restore && (plan.power.stop.is_some() || plan.power.was_running) {
+        held.switched_off = Some(plan.vm.clone());
+    }
+    if let Some(how) = plan.power.stop {
+        tokio::select! {
+            biased;
+            _nobody_waits = inbox.recv() => return Err(given_up()),
+            stopped = power::stop(scope, &plan.vm, how) => stopped?,
+        }
+    }
     if let Some(wanted) = &plan.snapshot {
         // An earlier attempt at the same job may have been killed before it could remove its own.
         for leftover in snapshot::find(scope, &plan.vm, &wanted.name).await? {

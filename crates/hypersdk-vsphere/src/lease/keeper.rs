@@ -12,6 +12,7 @@ use super::acquire::{Held, Plan, acquire};
 use super::{Command, Lost, Shared};
 use crate::api::{HttpNfcLeaseAbort, HttpNfcLeaseComplete, HttpNfcLeaseProgress, LeaseInfo};
 use crate::http::TransportError;
+use crate::power;
 use crate::session::Scope;
 use crate::snapshot;
 use crate::soap::{CallError, Fault, FaultKind, MoRef};
@@ -240,6 +241,11 @@ impl Keeper {
             && let Err(error) = snapshot::remove(&self.scope, &made).await
         {
             tracing::error!(error = %error.chain(), snapshot = made.id, "a snapshot is left behind");
+        }
+        if let Some(vm) = held.switched_off
+            && let Err(error) = power::ensure_on(&self.scope, &vm).await
+        {
+            tracing::error!(error = %error.chain(), vm = vm.id, "the VM was not switched on again");
         }
     }
 }

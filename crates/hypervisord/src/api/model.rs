@@ -161,11 +161,32 @@ struct OptionsView {
     #[schema(schema_with = words::power_policy)]
     power: &'static str,
     quiesce: bool,
+    restore_power: bool,
+    remove_cdrom: bool,
+    include_snapshots: &'static str,
+    disks: DisksView,
+}
+
+/// Which disks a package has.
+#[derive(Debug, Serialize, ToSchema)]
+struct DisksView {
+    include: Vec<String>,
+    exclude: Vec<String>,
 }
 
 impl From<&ExportOptions> for OptionsView {
     fn from(options: &ExportOptions) -> Self {
-        OptionsView { power: word(&POWER_POLICIES, options.power), quiesce: options.quiesce }
+        OptionsView {
+            power: word(&POWER_POLICIES, options.power),
+            quiesce: options.quiesce,
+            restore_power: options.restore_power,
+            remove_cdrom: options.remove_cdrom,
+            include_snapshots: "no",
+            disks: DisksView {
+                include: options.disks.include.clone(),
+                exclude: options.disks.exclude.clone(),
+            },
+        }
     }
 }
 
@@ -191,8 +212,12 @@ pub(super) const VERIFY_MODES: [(&str, VerifyMode); 2] =
     [("structure", VerifyMode::Structure), ("full", VerifyMode::Full)];
 
 /// The words for what to do about a running VM.
-pub(super) const POWER_POLICIES: [(&str, PowerPolicy); 2] =
-    [("snapshot", PowerPolicy::Snapshot), ("keep", PowerPolicy::Keep)];
+pub(super) const POWER_POLICIES: [(&str, PowerPolicy); 4] = [
+    ("snapshot", PowerPolicy::Snapshot),
+    ("keep", PowerPolicy::Keep),
+    ("shutdown", PowerPolicy::Shutdown),
+    ("poweroff", PowerPolicy::Poweroff),
+];
 
 fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("unknown", |(word, _)| word)
@@ -202,6 +227,8 @@ fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static 
 pub(super) struct ProgressView {
     #[schema(schema_with = words::phase)]
     phase: Phase,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<String>,
     current_file: Option<String>,
     files_downloaded: u32,
     total_files: u32,
@@ -226,6 +253,7 @@ impl From<&Progress> for ProgressView {
     fn from(progress: &Progress) -> Self {
         ProgressView {
             phase: progress.phase,
+            waiting_for: progress.waiting_for.clone(),
             current_file: progress.current_file.clone(),
             files_downloaded: progress.files_done,
             total_files: progress.files_total,

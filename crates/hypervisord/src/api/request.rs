@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use hypersdk_core::{
-    ExportOptions, JobId, JobSpec, ManifestDigest, PackageFormat, ProviderName, Signing, VmId, VmSelector,
+    DiskSelection, ExportOptions, JobId, JobSpec, ManifestDigest, PackageFormat, ProviderName, Signing, VmId,
+    VmSelector,
 };
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -353,9 +354,62 @@ fn options(fields: &mut Fields) -> ExportOptions {
         Ok(mut inner) => {
             options.power = inner.word("power", &POWER_POLICIES).unwrap_or_default();
             options.quiesce = inner.boolean("quiesce").unwrap_or_default();
+            options.restore_power = inner.boolean("restore_power").unwrap_or(options.restore_power);
+            options.remove_cdrom = inner.boolean("remove_cdrom").unwrap_or_default();
+            include_snapshots(&mut inner);
+            options.disks = disks(&mut inner);
             fields.adopt(inner.close());
         }
         Err(error) => fields.adopt(vec![error]),
     }
     options
+}
+
+/// Accepts only what a package can be: the present state.
+fn include_snapshots(fields: &mut Fields) {
+    match fields.take("include_snapshots") {
+        None | Some(Value::Bool(false)) => {}
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("no") => {}
+        Some(_) => fields.wrong(
+            "include_snapshots",
+            "an OVF package holds no snapshots; write no, or leave it out, and the present state is exported",
+        ),
+    }
+}
+
+/// `disks: {include: [...], exclude: [...]}`, each a label, a file name or a number.
+fn disks(fields: &mut Fields) -> DiskSelection {
+    let mut selection = DiskSelection::default();
+    let Some(object) = fields.object("disks") else { return selection };
+    match Fields::open(&fields.path("disks"), Value::Object(object)) {
+        Ok(mut inner) => {
+            selection.include = names(&mut inner, "include");
+            selection.exclude = names(&mut inner, "exclude");
+            fields.adopt(inner.close());
+        }
+        Err(error) => fields.adopt(vec![error]),
+    }
+    selection
+}
+
+fn names(fields: &mut Fields, name: &'static str) -> Vec<String> {
+    const EXPECTED: &str =
+        "expected a list of disks: labels (Hard disk 1), file names (disk-0.vmdk) or numbers from 0";
+    let items = match fields.take(name) {
+        None => return Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
+    };
+    let mut names = Vec::new();
+    for item in items {
+        match item {
+            Value::String(text) if !text.trim().is_empty() => names.push(text),
+            Value::Number(number) if number.is_u64() => names.push(number.to_string()),
+            _ => {
+                fields.wrong(name, EXPECTED);
+                return Vec::new();
+            }
+        }
+    }
+    names
 }

@@ -1,5 +1,7 @@
 //! The inventory.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -28,6 +30,8 @@ struct ListParams {
     name: Option<String>,
     folder: Option<String>,
     power_state: Option<String>,
+    cluster: Option<String>,
+    attribute: Option<String>,
     limit: Option<usize>,
     offset: Option<usize>,
 }
@@ -42,6 +46,9 @@ struct VmView {
     instance_uuid: Option<String>,
     guest_os: Option<String>,
     host: Option<String>,
+    cluster: Option<String>,
+    datastores: Vec<String>,
+    attributes: BTreeMap<String, String>,
     cpus: Option<u32>,
     memory_bytes: Option<u64>,
     disks: Option<u32>,
@@ -60,6 +67,9 @@ impl VmView {
             instance_uuid: vm.instance_uuid,
             guest_os: vm.guest_os,
             host: vm.host,
+            cluster: vm.cluster,
+            datastores: vm.datastores,
+            attributes: vm.attributes,
             cpus: vm.cpus,
             memory_bytes: vm.memory_bytes,
             disks: vm.disks,
@@ -81,6 +91,10 @@ async fn list(
             None
         }
     };
+    let attribute = params.attribute.as_deref().map(str::parse).transpose().unwrap_or_else(|message| {
+        errors.push(FieldError::new("attribute", message));
+        None
+    });
     let limit = params.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         errors.push(FieldError::new("limit", format!("expected 1 to {PAGE_MAX}")));
@@ -94,7 +108,8 @@ async fn list(
         return Err(Problem::invalid(errors));
     }
     let offset = params.offset.unwrap_or(0);
-    let filter = VmFilter { name: params.name, folder: params.folder, power };
+    let filter =
+        VmFilter { name: params.name, folder: params.folder, power, cluster: params.cluster, attribute };
     let mut vms = Vec::new();
     for provider in chosen(&state, params.provider.as_deref())? {
         let found = provider.provider.list_all(filter.clone()).await?;

@@ -51,6 +51,9 @@ pub(super) static TOP: Section = Section {
         with_default("retry_attempts", "3"),
         with_default("retry_delay", "5s"),
         with_default("max_concurrent_jobs", "2"),
+        with_keys("limits", &LIMITS),
+        with_default("bandwidth_limit", "off"),
+        with_default("orphan_sweep_interval", "1h"),
         with_default("drain_grace", "30s"),
         with_default("log_level", "info"),
         with_default("log_format", "text"),
@@ -155,6 +158,15 @@ pub(super) static WEBHOOK: Section = Section {
         key("content_type"),
         key("allow_private"),
         key("description"),
+    ],
+};
+
+/// The keys of `limits`.
+pub(super) static LIMITS: Section = Section {
+    keys: &[
+        with_default("per_host", "4"),
+        with_default("per_datastore", "4"),
+        with_default("per_vcenter", "8"),
     ],
 };
 

@@ -28,6 +28,9 @@ struct Shown<'a> {
     retry_attempts: u32,
     retry_delay: String,
     max_concurrent_jobs: u32,
+    limits: ShownLimits,
+    bandwidth_limit: String,
+    orphan_sweep_interval: String,
     drain_grace: String,
     log_level: &'a str,
     log_format: &'static str,
@@ -83,6 +86,13 @@ fn webhook(endpoint: &Endpoint) -> ShownWebhook {
         profile: spec.profile.name(),
         allow_private: spec.allow_private,
     }
+}
+
+#[derive(Serialize)]
+struct ShownLimits {
+    per_host: usize,
+    per_datastore: usize,
+    per_vcenter: usize,
 }
 
 #[derive(Serialize)]
@@ -234,6 +244,13 @@ pub(super) fn yaml(config: &Config) -> String {
         retry_attempts: config.retry_attempts,
         retry_delay: duration::display(config.retry_delay),
         max_concurrent_jobs: config.max_concurrent_jobs,
+        limits: ShownLimits {
+            per_host: config.caps.per_host,
+            per_datastore: config.caps.per_datastore,
+            per_vcenter: config.caps.per_provider,
+        },
+        bandwidth_limit: config.bandwidth.to_string(),
+        orphan_sweep_interval: duration::display(config.orphan_sweep_interval),
         drain_grace: duration::display(config.drain_grace),
         log_level: &config.log.level,
         log_format: config.log.format.as_str(),

@@ -12,6 +12,7 @@ use super::claim::Held;
 use super::retry::Limits;
 use super::{Inner, STOP_PATIENCE, logbook, retry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::seat::Seat;
 use crate::job::{Claim, Job, JobContext, JobStatus, LogLevel, LogLine, Outcome, RunProgress, Settled};
 use crate::progress::{Phase, Progress};
 
@@ -59,11 +60,13 @@ impl Running {
 }
 
 /// Enters the claimed job into the map and begins its attempt.
-pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
+pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim, seat: Seat) {
     let Claim { job, fence } = claim;
     let cancel = CancellationToken::new();
     let (context, lines) = JobContext::new(job.id.clone(), job.attempt, cancel.clone());
     let limits = Limits::of(&job.spec, &inner.config);
+    let seat = Arc::new(seat);
+    let context = context.seated(seat.clone());
     let running = Arc::new(Running {
         fence,
         attempt: job.attempt,
@@ -82,7 +85,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
     inner.work.clone().spawn(async move {
         let text = format!("attempt {} started by {}", job.attempt, inner.owner);
         context.log(LogLevel::Info, text);
-        let result = run(&inner, &job, context, &running, limits.timeout).await;
+        let result = run(&inner, &job, context, &running, &seat, limits.timeout).await;
         if running.lost.is_cancelled() {
             // The job is another's: not even its log is ours to write.
             log.abort();
@@ -101,6 +104,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim) {
             let (level, message) = closing_line(ended, &inner, &limits);
             note(&inner, ended, level, message).await;
         }
+        drop(seat);
         leave(&inner, &job, ended);
     });
 }
@@ -111,6 +115,7 @@ async fn run(
     job: &Job,
     context: JobContext,
     running: &Running,
+    seat: &Seat,
     timeout: Option<Duration>,
 ) -> Result<Outcome> {
     let (runner, spec) = (inner.runner.clone(), job.spec.clone());
@@ -129,7 +134,7 @@ async fn run(
     let mut task = inner.work.spawn(work.instrument(span));
     let deadline = async {
         match timeout {
-            Some(limit) => tokio::time::sleep(limit).await,
+            Some(limit) => worked_for(limit, seat).await,
             None => std::future::pending().await,
         }
     };
@@ -152,6 +157,18 @@ async fn run(
             tracing::error!(job = %job.id, "the runner did not stop when told to; its task was dropped");
             Err(Error::cancelled("run job"))
         }
+    }
+}
+
+/// Returns when the attempt has worked for `limit`; the time it waited for its turn does not count.
+async fn worked_for(limit: Duration, seat: &Seat) {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let due = begun + limit + seat.waited();
+        if due <= tokio::time::Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(due).await;
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             () = inner.stopping.cancelled() => {}
             () = inner.wake.notified() => {}
             () = news => {}
+            () = inner.seats.left() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -37,7 +38,9 @@ async fn claim(inner: &Arc<Inner>) -> Duration {
         return poll;
     }
     let guard = inner.claiming.lock().await;
-    let free = inner.config.max_concurrent.max(1).saturating_sub(inner.running().len());
+    let most = inner.config.max_concurrent.max(1) + inner.config.max_waiting;
+    let mut seats = inner.seats.take(most.saturating_sub(inner.running().len()));
+    let free = seats.len();
     if free == 0 {
         // The attempt that ends wakes this task.
         return poll;
@@ -56,8 +59,8 @@ async fn claim(inner: &Arc<Inner>) -> Duration {
         }
     };
     let full = claims.len() == free;
-    for claim in claims {
-        attempt::spawn(inner, claim);
+    for (claim, seat) in claims.into_iter().zip(seats.drain(..)) {
+        attempt::spawn(inner, claim, seat);
     }
     drop(guard);
     if full {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::VmId;
 use crate::provider::{
     ByteStream, Capabilities, ConnectionStats, Descriptor, ExportOptions, ExportSession, ExportSource,
-    HostDigest, PackagedFile, Provider, SourceFile,
+    HostDigest, Orphan, PackagedFile, Preflight, PreflightDepth, Provider, SourceFile,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -37,6 +37,23 @@ impl Provider for Limit {
 
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
         self.inner.find(selector).await
+    }
+
+    async fn preflight(
+        &self,
+        vm: &VmId,
+        options: &ExportOptions,
+        depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        self.inner.preflight(vm, options, depth).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        self.inner.orphans().await
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        self.inner.remove_orphan(orphan).await
     }
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {

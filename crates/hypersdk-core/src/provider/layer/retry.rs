@@ -6,7 +6,9 @@ use futures::stream::BoxStream;
 
 use crate::error::{Error, Result, RetryHint};
 use crate::id::VmId;
-use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
+use crate::provider::{
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// How long to wait between attempts.
@@ -82,6 +84,41 @@ impl Provider for Retry {
         loop {
             match self.inner.find(selector).await {
                 Ok(found) => return Ok(found),
+                Err(error) => self.pause(&mut attempt, error).await?,
+            }
+        }
+    }
+
+    async fn preflight(
+        &self,
+        vm: &VmId,
+        options: &ExportOptions,
+        depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        let mut attempt = 1;
+        loop {
+            match self.inner.preflight(vm, options, depth).await {
+                Ok(done) => return Ok(done),
+                Err(error) => self.pause(&mut attempt, error).await?,
+            }
+        }
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        let mut attempt = 1;
+        loop {
+            match self.inner.orphans().await {
+                Ok(done) => return Ok(done),
+                Err(error) => self.pause(&mut attempt, error).await?,
+            }
+        }
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            match self.inner.remove_orphan(orphan).await {
+                Ok(done) => return Ok(done),
                 Err(error) => self.pause(&mut attempt, error).await?,
             }
         }

@@ -6,7 +6,9 @@ use futures::stream::BoxStream;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::VmId;
-use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
+use crate::provider::{
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// Gives every call at most `limit`. Dropping the late call releases what it held, as the port demands. The
@@ -42,6 +44,23 @@ impl Provider for Timeout {
 
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
         self.bounded("find VM", self.inner.find(selector)).await
+    }
+
+    async fn preflight(
+        &self,
+        vm: &VmId,
+        options: &ExportOptions,
+        depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        self.bounded("check before export", self.inner.preflight(vm, options, depth)).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        self.bounded("list orphans", self.inner.orphans()).await
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        self.bounded("remove orphan", self.inner.remove_orphan(orphan)).await
     }
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {

@@ -6,7 +6,9 @@ use tracing::Instrument;
 
 use crate::error::Result;
 use crate::id::VmId;
-use crate::provider::{Capabilities, ConnectionStats, ExportOptions, ExportSession, Provider};
+use crate::provider::{
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+};
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
 /// Puts every call into a span that carries the provider's name.
@@ -34,6 +36,26 @@ impl Provider for Traced {
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>> {
         let span = tracing::info_span!("find", provider = %self.name, %selector);
         self.inner.find(selector).instrument(span).await
+    }
+
+    async fn preflight(
+        &self,
+        vm: &VmId,
+        options: &ExportOptions,
+        depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        let span = tracing::info_span!("preflight", provider = %self.name, %vm);
+        self.inner.preflight(vm, options, depth).instrument(span).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        let span = tracing::info_span!("orphans", provider = %self.name);
+        self.inner.orphans().instrument(span).await
+    }
+
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        let span = tracing::info_span!("remove_orphan", provider = %self.name, orphan = %orphan.id);
+        self.inner.remove_orphan(orphan).instrument(span).await
     }
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {

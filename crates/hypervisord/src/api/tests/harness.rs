@@ -189,6 +189,8 @@ impl Harness {
         let router = router(ApiState {
             submission,
             scheduler,
+            limits: hypersdk_export::Limits::default(),
+            orphans: crate::orphans::Orphans::new(Arc::clone(&providers), Arc::clone(manager.store())),
             manager: manager.clone(),
             providers,
             export_root,

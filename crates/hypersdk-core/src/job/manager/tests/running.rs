@@ -90,3 +90,38 @@ async fn lines_reach_the_store_while_the_job_runs() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bench.store.log(&id).await.unwrap().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_its_turn_keeps_no_other_from_running_and_its_time_does_not_count() {
+    let limit = Some(Duration::from_secs(60));
+    let limits = JobManagerConfig { max_concurrent: 1, job_timeout: limit, ..config() };
+    let bench = Bench::with([FakeRun::Aside], limits).await;
+    let waiting = bench.submit("waiting").await;
+    let other = bench.submit("other").await;
+    bench.until(&other, JobStatus::Completed).await;
+    let progress = bench.manager.watch_progress(&waiting).unwrap().borrow().clone();
+    assert_eq!((progress.phase, progress.waiting_for.as_deref()), (crate::Phase::Waiting, Some("a turn")));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    bench.runner.release();
+    let job = bench.until(&waiting, JobStatus::Completed).await;
+    assert_eq!((job.attempt, job.progress.waiting_for), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_wait_aside_than_allowed_and_a_waiting_job_can_be_cancelled() {
+    let limits = JobManagerConfig { max_concurrent: 1, max_waiting: 2, ..config() };
+    let bench = Bench::with([FakeRun::Aside; 4], limits).await;
+    let jobs: Vec<_> = (0..5).map(|number| new_job(&format!("job-{number}"))).collect();
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+    bench.manager.submit(jobs).await.unwrap();
+    bench.runner.until_started(3).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.runner.started().len(), 3, "one may work and two may wait");
+    bench.manager.cancel(&ids[0]).await.unwrap();
+    bench.until(&ids[0], JobStatus::Cancelled).await;
+    bench.runner.until_started(4).await;
+    bench.runner.release();
+    for id in &ids[1..] {
+        bench.until(id, JobStatus::Completed).await;
+    }
+}
