@@ -162,7 +162,7 @@ fn not_ours(orphan: &Orphan, owner: Owner) -> Error {
 #[cfg(test)]
 mod tests {
     use hypersdk_core::testing::FakeProvider;
-    use hypersdk_core::{JobSpec, MemoryStore, NewJob, VmId};
+    use hypersdk_core::{Claimant, JobSpec, MemoryStore, NewJob, VmId};
 
     use super::*;
 
@@ -188,7 +188,8 @@ mod tests {
             spec: JobSpec { priority, ..spec.clone() },
         };
         store.submit(vec![job("runs", 9), job("waits", 0)]).await.unwrap();
-        store.claim(&hypersdk_core::Owner::unique(), 1).await.unwrap();
+        let owner = hypersdk_core::Owner::unique();
+        store.claim(&Claimant::of_any(&owner), 1).await.unwrap();
         for (id, work) in [("s-1", "runs"), ("s-2", "waits"), ("s-3", "elsewhere"), ("s-4", "not a job")] {
             provider.leave_behind(orphan(id, work));
         }

@@ -114,6 +114,8 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use hypersdk_core::{PowerState, VmId};
     use hypersdk_sched::{NewSchedule, ScheduleSpec};
 
@@ -128,6 +130,9 @@ mod tests {
             instance_uuid: None,
             guest_os: None,
             host: None,
+            cluster: None,
+            datastores: Vec::new(),
+            attributes: BTreeMap::new(),
             cpus: None,
             memory_bytes: None,
             disks: None,
