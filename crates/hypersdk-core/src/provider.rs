@@ -59,24 +59,38 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Whatever the connection can fail with; an unknown VM is not an error here.
     async fn find(&self, selector: &VmSelector) -> Result<Vec<VmSummary>>;
 
-    /// Looks at a VM that is to be exported, changing nothing.
+    /// Looks at a VM that is to be exported, changing nothing. Finds nothing where there is nothing to look for.
     ///
     /// # Errors
     /// The VM does not exist, or it could not be looked at; what is in the way of the export is a finding.
-    async fn preflight(&self, vm: &VmId, options: &ExportOptions, depth: PreflightDepth)
-    -> Result<Preflight>;
+    async fn preflight(
+        &self,
+        _vm: &VmId,
+        _options: &ExportOptions,
+        _depth: PreflightDepth,
+    ) -> Result<Preflight> {
+        Ok(Preflight::default())
+    }
 
-    /// Everything at the source that bears the name of an export, whoever's.
+    /// Everything at the source that bears the name of an export, whoever's. Nothing where exports leave nothing.
     ///
     /// # Errors
     /// Whatever the connection can fail with.
-    async fn orphans(&self) -> Result<Vec<Orphan>>;
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        Ok(Vec::new())
+    }
 
     /// Removes such a thing. One that is gone already is no error.
     ///
     /// # Errors
     /// Whatever the source refuses with.
-    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()>;
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "remove orphan",
+            format!("{}: exports leave nothing at this source", orphan.id),
+        ))
+    }
 
     /// Prepares the export of one VM and holds whatever the source needs for it (a lease, a snapshot).
     ///
