@@ -79,6 +79,15 @@ fn list_vms_prints_every_vm_or_those_of_a_name() {
 }
 
 #[test]
+fn watch_inventory_tells_what_changes_and_lists_it_from_memory() {
+    let printed = run("watch_inventory", &[]);
+    assert!(printed.contains("listed   vm-101 /DC0/vm/demo/web01"), "{printed}");
+    assert!(printed.contains("changed  vm-101 /DC0/vm/demo/web02"), "{printed}");
+    assert!(printed.contains("listed   vm-101 /DC0/vm/demo/web02"), "{printed}");
+    assert!(printed.contains("gone     vm-103") && printed.contains("read 1 time(s)"), "{printed}");
+}
+
+#[test]
 fn watch_progress_reaches_the_end_without_going_back() {
     let printed = run("watch_progress", &[]);
     let shares: Vec<f64> = printed

@@ -7,6 +7,7 @@ mod content;
 mod daemon;
 mod download;
 mod export;
+mod inventory;
 mod lab;
 mod lease;
 mod memory;
@@ -35,10 +36,14 @@ pub(crate) enum Bench {
     Package(PackageOptions),
     /// Short jobs with a session pool against a login for each.
     Pool(pool::PoolOptions),
+    /// Ten thousand VMs: listed, kept in memory, and against pyVmomi.
+    Inventory(inventory::InventoryOptions),
     /// Deliveries a second to a local receiver, and memory while many wait.
     Webhooks(webhooks::WebhookOptions),
     #[command(hide = true)]
     Receive(webhooks::Receive),
+    #[command(hide = true)]
+    ServeInventory(inventory::ServeInventory),
     #[command(hide = true)]
     Simulate(simulator::Simulate),
     #[command(hide = true)]
@@ -95,6 +100,13 @@ impl Bench {
             Bench::Webhooks(options) => {
                 let gate = !options.no_gate;
                 conclude(&single()?.block_on(webhooks::run(&options))?, gate)
+            }
+            Bench::Inventory(options) => {
+                let gate = !options.no_gate;
+                conclude(&single()?.block_on(inventory::run(&options))?, gate)
+            }
+            Bench::ServeInventory(serve) => {
+                tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
             }
             Bench::Receive(receive) => single()?.block_on(receive.run()),
             Bench::Download(download) => single()?.block_on(download.run()),

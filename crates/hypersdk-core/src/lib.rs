@@ -35,9 +35,11 @@ pub use job::{
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{
     ByteStream, Capabilities, ConnectionHolder, ConnectionStats, Descriptor, DiskSelection, ExportOptions,
-    ExportSession, ExportSource, FileKind, Finding, FindingLevel, HostDigest, NamedProvider, Orphan,
-    PackagedFile, PowerPolicy, Preflight, PreflightDepth, Provider, ProviderExt, ProviderFactory,
-    ProviderRegistry, SourceFile, layers,
+    ExportSession, ExportSource, FileKind, Finding, FindingLevel, HostDigest, Inventory, InventoryCopy,
+    InventoryStats, NamedProvider, Orphan, PackagedFile, PowerPolicy, Preflight, PreflightDepth, Provider,
+    ProviderExt, ProviderFactory, ProviderRegistry, SourceFile, VmChange, layers,
 };
 pub use replay::{KeptAnswer, Replay, ReplayStore};
-pub use vm::{AttributeFilter, InvalidSelector, PathGlob, PowerState, VmFilter, VmSelector, VmSummary};
+pub use vm::{
+    AttributeFilter, InvalidSelector, PathGlob, PowerState, VmFilter, VmMatcher, VmSelector, VmSummary,
+};

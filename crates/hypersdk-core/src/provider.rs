@@ -6,6 +6,7 @@ mod connections;
 mod export;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fake;
+mod inventory;
 mod layer;
 mod orphan;
 mod preflight;
@@ -28,6 +29,7 @@ pub use export::{
     ByteStream, Descriptor, DiskSelection, ExportOptions, ExportSession, ExportSource, FileKind, HostDigest,
     PackagedFile, PowerPolicy, SourceFile,
 };
+pub use inventory::{Inventory, InventoryCopy, InventoryStats, VmChange};
 pub use orphan::Orphan;
 pub use preflight::{Finding, FindingLevel, Preflight, PreflightDepth};
 pub use registry::{ProviderFactory, ProviderRegistry};
@@ -98,6 +100,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] for an unknown VM, [`ErrorKind::Unsupported`] if the source cannot export,
     /// [`ErrorKind::Conflict`] if the VM's state forbids it.
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>>;
+
+    /// A copy of the inventory that is kept up to date; none where the source tells of no changes.
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        None
+    }
 
     /// What its connections are doing. Cheap, never waits. All zeros where there is nothing to connect to.
     fn connections(&self) -> ConnectionStats {

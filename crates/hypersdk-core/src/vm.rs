@@ -257,15 +257,36 @@ impl FromStr for AttributeFilter {
 }
 
 impl VmFilter {
-    /// True if `vm` passes. A name pattern that does not compile matches nothing.
+    /// True if `vm` passes. A name pattern that does not compile matches nothing. For many VMs make a
+    /// [`matcher`](Self::matcher) once.
     pub fn matches(&self, vm: &VmSummary) -> bool {
-        let name_fits = self.name.as_deref().is_none_or(|pattern| {
-            GlobBuilder::new(pattern)
-                .case_insensitive(true)
-                .build()
-                .is_ok_and(|glob| glob.compile_matcher().is_match(&vm.name))
-        });
-        let folder_fits = self.folder.as_deref().is_none_or(|folder| {
+        self.matcher().matches(vm)
+    }
+
+    /// The filter, made ready for many VMs.
+    pub fn matcher(&self) -> VmMatcher {
+        let glob = |pattern: &str| {
+            GlobBuilder::new(pattern).case_insensitive(true).build().ok().map(|glob| glob.compile_matcher())
+        };
+        VmMatcher { name: self.name.as_deref().map(glob), filter: self.clone() }
+    }
+}
+
+/// A [`VmFilter`] made ready for many VMs.
+#[derive(Debug, Clone)]
+pub struct VmMatcher {
+    filter: VmFilter,
+    /// The inner one is missing if the pattern does not compile.
+    name: Option<Option<GlobMatcher>>,
+}
+
+impl VmMatcher {
+    /// As [`VmFilter::matches`].
+    pub fn matches(&self, vm: &VmSummary) -> bool {
+        let VmFilter { name: _, folder, power, cluster, attribute } = &self.filter;
+        let name_fits =
+            self.name.as_ref().is_none_or(|glob| glob.as_ref().is_some_and(|glob| glob.is_match(&vm.name)));
+        let folder_fits = folder.as_deref().is_none_or(|folder| {
             let folder = folder.trim_matches('/');
             folder.is_empty()
                 || vm
@@ -276,9 +297,9 @@ impl VmFilter {
         });
         name_fits
             && folder_fits
-            && self.power.is_none_or(|power| vm.power == power)
-            && self.cluster.as_ref().is_none_or(|cluster| vm.cluster.as_ref() == Some(cluster))
-            && self.attribute.as_ref().is_none_or(|attribute| attribute.matches(vm))
+            && power.is_none_or(|power| vm.power == power)
+            && cluster.as_ref().is_none_or(|cluster| vm.cluster.as_ref() == Some(cluster))
+            && attribute.as_ref().is_none_or(|attribute| attribute.matches(vm))
     }
 }
 

@@ -3,13 +3,14 @@
 mod entity;
 mod inventory;
 mod lease;
+mod rename;
 mod session;
 mod snapshot;
 mod task;
 mod world;
 
 pub(crate) use entity::{Entity, EntityKind, Vm, VmDisk};
-pub(crate) use inventory::populate;
+pub(crate) use inventory::{add_machine, populate};
 pub(crate) use lease::{FileSource, Lease, LeaseEnd, LeasePhase, Sums};
 pub(crate) use session::Session;
 pub(crate) use task::{Task, TaskPhase};

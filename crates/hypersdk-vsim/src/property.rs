@@ -55,21 +55,38 @@ impl Reader<'_> {
 
     /// The value at a property path; `None` where it is unset.
     pub(crate) fn path(&self, object: &MoRef, path: &str) -> Result<Option<Value>, Fault> {
+        self.path_within(object, path, &mut Roots::default())
+    }
+
+    /// As [`path`](Self::path), where several paths of one object are read: what they begin with is made once.
+    fn path_within(&self, object: &MoRef, path: &str, roots: &mut Roots) -> Result<Option<Value>, Fault> {
         let (root, rest) = path.split_once('.').map_or((path, None), |(root, rest)| (root, Some(rest)));
         let (root, key) = indexed(root);
-        if !schema::has_property(&object.ty, root) {
-            return Err(Fault::invalid_property(path));
-        }
-        let mut value = self.root(object, root).and_then(|value| pick(value, key));
+        let known = roots.0.iter().position(|(name, _)| name == root);
+        let at = match known {
+            Some(at) => at,
+            None if !schema::has_property(&object.ty, root) => return Err(Fault::invalid_property(path)),
+            None => {
+                roots.0.push((root.to_owned(), self.root(object, root)));
+                roots.0.len() - 1
+            }
+        };
+        let mut value = roots.0[at].1.as_ref().and_then(|value| pick(value, key));
         for part in rest.into_iter().flat_map(|rest| rest.split('.')) {
             let (name, key) = indexed(part);
             value = match value {
-                Some(Value::Struct(data)) => data.get(name).cloned().and_then(|value| pick(value, key)),
+                Some(Value::Struct(data)) => data.get(name).and_then(|value| pick(value, key)),
                 Some(_) => return Err(Fault::invalid_property(path)),
                 None => None,
             };
         }
-        Ok(value)
+        Ok(value.cloned())
+    }
+
+    /// Which change of it this is, of an object whose properties change with nothing else.
+    fn revision(&self, object: &MoRef) -> Option<u64> {
+        let entity = (object.ty == "VirtualMachine").then(|| self.state.entity(object))?;
+        entity.ok().map(|entity| entity.revision)
     }
 
     /// Every property of the object that is set.
@@ -82,6 +99,10 @@ impl Reader<'_> {
     }
 }
 
+/// First parts of one object's property paths, with their values.
+#[derive(Debug, Default)]
+struct Roots(Vec<(String, Option<Value>)>);
+
 /// Splits `device[2000]` into name and key.
 fn indexed(part: &str) -> (&str, Option<&str>) {
     match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
@@ -91,10 +112,10 @@ fn indexed(part: &str) -> (&str, Option<&str>) {
 }
 
 /// The item of an array whose `key` is this one.
-fn pick(value: Value, key: Option<&str>) -> Option<Value> {
+fn pick<'v>(value: &'v Value, key: Option<&str>) -> Option<&'v Value> {
     let Some(key) = key else { return Some(value) };
     let Value::Array(_, items) = value else { return None };
-    items.into_iter().find(|item| match item {
+    items.iter().find(|item| match item {
         Value::Struct(data) => match data.get("key") {
             Some(Value::Int(number)) => number.to_string() == key,
             Some(Value::Text(text)) => text == key,

@@ -3,6 +3,7 @@
 mod authorization;
 mod collector;
 mod descriptor;
+mod entity;
 mod instance;
 mod lease;
 mod machine;
@@ -75,6 +76,9 @@ impl Request<'_> {
             "DestroyPropertyFilter" => self.destroy_property_filter(),
             "WaitForUpdatesEx" | "WaitForUpdates" | "CheckForUpdates" => self.wait_for_updates().await,
             "CancelWaitForUpdates" => self.cancel_wait_for_updates(),
+            "Rename_Task" => self.rename(),
+            "Destroy_Task" => self.destroy(),
+            "UnregisterVM" => self.unregister(),
             "PowerOnVM_Task" => self.power_on(),
             "PowerOffVM_Task" => self.power_off(),
             "ShutdownGuest" => self.shutdown_guest(),

@@ -11,7 +11,7 @@ use crate::builder::VsimBuilder;
 use crate::disk::DiskSpec;
 use crate::faults::FaultRule;
 use crate::log::{Event, Log};
-use crate::model::{Endpoint, World, populate};
+use crate::model::{Endpoint, World, add_machine, populate};
 use crate::net::{Identity, routes, serve};
 use crate::spec::{Config, PowerState, VmSpec};
 
@@ -167,6 +167,31 @@ impl Vsim {
     /// Power state of the machine of this name, id or inventory path.
     pub fn power(&self, vm: &str) -> Option<PowerState> {
         self.world.read(|state| state.find_vm(vm).map(|(_, machine)| machine.power))
+    }
+
+    /// Gives the machine of this name, id or inventory path another name.
+    ///
+    /// # Errors
+    /// When there is no such machine, or another of that name beside it.
+    pub fn rename(&self, vm: &str, name: &str) -> io::Result<()> {
+        self.world.rename(vm, name)
+    }
+
+    /// Adds a machine; gives its managed object id.
+    ///
+    /// # Errors
+    /// When there is one at its path already, or a source file cannot be read.
+    pub fn add_vm(&self, vm: VmSpec) -> io::Result<String> {
+        let kind = self.world.config.kind;
+        self.world.change(|state| add_machine(state, kind, vm)).map(|moref| moref.id)
+    }
+
+    /// Takes the machine of this name, id or inventory path out of the inventory, whatever it does.
+    ///
+    /// # Errors
+    /// When there is no such machine.
+    pub fn remove_vm(&self, vm: &str) -> io::Result<()> {
+        self.world.remove_vm(vm)
     }
 
     /// A disk of the machine of this name, id or inventory path, counted from 0.

@@ -21,8 +21,8 @@ pub(crate) use http_nfc_lease::{
 pub(crate) use ovf_manager::{CreateDescriptor, OvfFile};
 pub(crate) use property_collector::{
     ContinueRetrievePropertiesEx, CreateFilter, CreatePropertyCollector, DestroyPropertyCollector,
-    FilterSpec, ObjectContent, ObjectSpec, PropertySpec, RetrievePropertiesEx, Select, Traversal,
-    WaitForUpdatesEx,
+    FilterSpec, ObjectContent, ObjectSpec, ObjectUpdate, PropertySpec, RetrievePropertiesEx, Select,
+    Traversal, Updates, WaitForUpdatesEx,
 };
 pub(crate) use search_index::{FindByInventoryPath, FindByUuid};
 pub(crate) use service_instance::{RetrieveServiceContent, ServiceContent};

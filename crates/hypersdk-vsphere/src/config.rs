@@ -2,6 +2,7 @@
 
 mod duration;
 mod endpoint;
+mod inventory;
 mod pool;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub(crate) use endpoint::Endpoint;
+pub use inventory::InventoryConfig;
 pub use pool::PoolConfig;
 
 /// A connection to one vCenter or stand-alone ESXi host.
@@ -70,6 +72,9 @@ pub struct VsphereConfig {
     /// How sessions are kept.
     #[serde(default)]
     pub connection_pool: PoolConfig,
+    /// How the inventory is kept in memory.
+    #[serde(default)]
+    pub inventory_cache: InventoryConfig,
 }
 
 impl VsphereConfig {
@@ -97,6 +102,7 @@ impl VsphereConfig {
             login_cooldown: quarter_of_an_hour(),
             page_size: one_thousand(),
             connection_pool: PoolConfig::default(),
+            inventory_cache: InventoryConfig::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ mod soap;
 mod tls;
 mod wait;
 
-pub use config::{PoolConfig, VsphereConfig};
+pub use config::{InventoryConfig, PoolConfig, VsphereConfig};
 pub use describe::VmDescription;
 pub use provider::{VsphereProvider, factory};
 pub use soap::{Fault, FaultClass, FaultKind};

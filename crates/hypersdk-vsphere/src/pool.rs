@@ -188,6 +188,11 @@ impl Sessions {
             .with_advice("raise connection_pool.max_connections, or find out why the holders take so long")
     }
 
+    /// What outlives the sessions.
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
     /// The figures now.
     pub(crate) fn stats(&self) -> ConnectionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use hypersdk_core::{
-    Capabilities, ConnectionStats, Error, ErrorKind, ExportOptions, ExportSession, Orphan, Preflight,
-    PreflightDepth, Provider, Result, VmFilter, VmId, VmSelector, VmSummary,
+    Capabilities, ConnectionStats, Error, ErrorKind, ExportOptions, ExportSession, Inventory, Orphan,
+    Preflight, PreflightDepth, Provider, Result, VmFilter, VmId, VmSelector, VmSummary,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::VsphereConfig;
 use crate::describe::{self, VmDescription};
+use crate::inventory::Watcher;
 use crate::pool::Sessions;
 use crate::session::Scope;
 use crate::soap::MoRef;
@@ -26,6 +27,8 @@ use crate::{export, inventory, orphans, power, preflight, snapshot};
 #[derive(Debug)]
 pub struct VsphereProvider {
     sessions: Arc<Sessions>,
+    /// None if the inventory is not to be kept.
+    watcher: Option<Arc<Watcher>>,
 }
 
 /// Builds a provider from its part of a configuration, a [`VsphereConfig`] as JSON; made for
@@ -45,7 +48,10 @@ impl VsphereProvider {
     /// # Errors
     /// [`ErrorKind::Invalid`] for an address, thumbprint, CA file or proxy that cannot be used.
     pub fn new(config: VsphereConfig) -> Result<Self> {
-        Ok(VsphereProvider { sessions: Sessions::new(config)? })
+        let inventory = config.inventory_cache.clone();
+        let sessions = Sessions::new(config)?;
+        let watcher = inventory.enabled.then(|| Arc::new(Watcher::new(Arc::clone(&sessions), inventory)));
+        Ok(VsphereProvider { sessions, watcher })
     }
 
     /// Switches a VM on, and waits until it is.
@@ -161,11 +167,19 @@ impl Provider for VsphereProvider {
         Ok(Box::new(opened.map_err(|error| error.context(format!("open export of {}", vm.id)))?))
     }
 
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        let watcher = self.watcher.clone()?;
+        Some(watcher)
+    }
+
     fn connections(&self) -> ConnectionStats {
         self.sessions.stats()
     }
 
     async fn close(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.stop();
+        }
         self.sessions.close().await;
     }
 }

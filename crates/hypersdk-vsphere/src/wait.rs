@@ -72,16 +72,18 @@ async fn watch<T>(
     let mut known = Properties::new();
     let mut version = String::new();
     loop {
-        let call =
-            WaitForUpdatesEx { this: collector.clone(), version: version.clone(), max_wait: LONGEST_WAIT };
+        let (this, version_now) = (collector.clone(), version.clone());
+        let call = WaitForUpdatesEx { this, version: version_now, max_wait: LONGEST_WAIT, max_objects: None };
         let Some(updates) = scope.call(&call).await? else { continue };
-        if updates.gone {
+        if updates.objects.iter().any(|update| update.left) {
             return Err(CallError::Fault(Box::new(Fault::new(
                 "ManagedObjectNotFound",
                 format!("{} is gone", watched.object.id),
             ))));
         }
-        known.extend(updates.changed);
+        for (path, value) in updates.objects.into_iter().flat_map(|update| update.changes) {
+            known.extend(value.map(|value| (path, value)));
+        }
         version = updates.version;
         if let Some(found) = done(&known) {
             return Ok(found);

@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use hypersdk_core::{
-    ErrorKind, ExportOptions, PowerPolicy, PowerState, Provider, ProviderExt, VmFilter, VmId, VmSelector,
+    ErrorKind, ExportOptions, PowerPolicy, PowerState, Provider, ProviderExt, VmChange, VmFilter, VmId,
+    VmSelector,
 };
 use hypersdk_vsphere::{CertificateRefused, Fault, FaultKind, Thumbprint, VsphereConfig, VsphereProvider};
 
@@ -408,4 +410,62 @@ impl Administrator {
         assert!(status.is_success(), "{method}: {text}");
         text
     }
+}
+
+/// Renames what is at this path with VMware's own client.
+fn rename_by_pyvmomi(vcsim: &Vcsim, path: &str, name: &str) {
+    let python = std::env::var("HYPERSDK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/pyvmomi/rename.py");
+    let output = Command::new(&python)
+        .arg(script)
+        .args([&vcsim.url, "user", "pass", path, name])
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {python}: {error}"));
+    assert!(
+        output.status.success(),
+        "{python}: {}; it needs pyVmomi: pip install pyvmomi, or name an interpreter that has it in HYPERSDK_PYTHON",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_and_a_folder_that_pyvmomi_renames_show_up_in_the_kept_inventory() {
+    let vcsim = Vcsim::start(&["-folders", "1"]);
+    let provider = vcsim.provider();
+    let inventory = provider.inventory().expect("it is kept by default");
+    let listed = provider.list_all(VmFilter::default()).await.unwrap();
+    assert_eq!(inventory.copy().await.expect("a copy").vms[..], listed);
+    let mut changes = inventory.changes();
+    assert_eq!(changes.next().await, Some(VmChange::Reset));
+
+    let vm = listed.iter().find(|vm| vm.name == "DC0_H0_VM0").expect("a VM").clone();
+    rename_by_pyvmomi(&vcsim, &vm.path, "renamed by others");
+    // Their simulator gathers changes for a quarter of a second; a change may come in several parts.
+    let renamed = async {
+        loop {
+            match changes.next().await.expect("no end") {
+                VmChange::Changed(changed) if changed.name == "renamed by others" => break changed,
+                _other => {}
+            }
+        }
+    };
+    let renamed = tokio::time::timeout(Duration::from_secs(2), renamed).await.expect("it shows soon");
+    assert_eq!((&renamed.id, renamed.path.as_str()), (&vm.id, "/F0/DC0/vm/F0/renamed by others"));
+    let copy = inventory.copy().await.expect("a copy");
+    assert!(copy.vms.contains(&renamed) && !copy.vms.iter().any(|vm| vm.name == "DC0_H0_VM0"));
+
+    rename_by_pyvmomi(&vcsim, "/F0/DC0/vm/F0", "F9");
+    let begun = std::time::Instant::now();
+    while !inventory.copy().await.expect("a copy").vms.iter().all(|vm| vm.path.starts_with("/F0/DC0/vm/F9/"))
+    {
+        assert!(begun.elapsed() < Duration::from_secs(2), "the folder's new name does not show");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(inventory.stats().readings, 1);
+    drop(changes);
+    provider.close().await;
+    assert_eq!(vcsim.calls("CreateContainerView"), vcsim.calls("DestroyView"));
+    assert_eq!(vcsim.calls("CreatePropertyCollector"), vcsim.calls("DestroyPropertyCollector"));
+    // pyVmomi's own sessions are logged out by itself.
+    assert_eq!(vcsim.calls("Login"), vcsim.calls("Logout"));
 }

@@ -119,6 +119,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(legacy::routes())
         .merge(packages::routes())
         .merge(pool::routes())
+        .merge(vms::routes())
         .merge(login::routes())
         .merge(audit::routes())
 }
@@ -128,7 +129,6 @@ fn routes() -> Router<ApiState> {
     Router::new()
         .merge(openapi::with_document(described()))
         .merge(schedules::routes())
-        .merge(vms::routes())
         .merge(web::routes())
         .merge(webhooks::routes())
         .merge(validate::routes())

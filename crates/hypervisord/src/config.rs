@@ -8,6 +8,7 @@ mod connection;
 mod database;
 mod duration;
 mod environment;
+mod inventory;
 mod keys;
 mod limits;
 mod listen;
@@ -35,6 +36,7 @@ use secrecy::SecretString;
 pub use connection::{ProviderConfig, TimeLimits};
 pub(crate) use duration::{display as display_duration, parse as parse_duration};
 pub use environment::Environment;
+pub use inventory::InventoryCache;
 pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
 pub use mistake::{ConfigError, Mistake, Origin};
@@ -79,6 +81,8 @@ pub struct Config {
     pub proxy: Option<SecretString>,
     /// How the sessions of each connection are kept.
     pub session_pool: SessionPool,
+    /// How the inventory of each connection is kept in memory.
+    pub inventory_cache: InventoryCache,
     /// How long one attempt of a job may take; no limit if absent.
     pub timeout: Option<Duration>,
     /// How many disks of one export are downloaded at once.
@@ -236,6 +240,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         known_hosts: reader.value(top, "known_hosts", path),
         proxy: connection::proxy(reader, top),
         session_pool: SessionPool::read(reader, top),
+        inventory_cache: InventoryCache::read(reader, top),
         timeout: Some(reader.value(top, "timeout", duration::parse)).filter(|timeout| !timeout.is_zero()),
         download_workers: reader.value(top, "download_workers", number(1, 64)),
         retry_attempts: reader.value(top, "retry_attempts", number(0, 100)),
@@ -266,6 +271,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
     };
     for provider in &mut config.providers {
         provider.session_pool = config.session_pool.clone();
+        provider.inventory_cache = config.inventory_cache.clone();
         provider.known_hosts = Some(config.known_hosts.clone());
     }
     access::check_exposure(reader, top, &config);

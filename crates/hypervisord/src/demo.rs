@@ -10,7 +10,7 @@ use hypersdk_store::DatabaseLocation;
 use hypersdk_vsim::{DiskSpec, PowerState, VmSpec, Vsim};
 use secrecy::SecretString;
 
-use crate::config::{Config, ListenAddr, ProviderConfig, SessionPool, Sources, TimeLimits};
+use crate::config::{Config, InventoryCache, ListenAddr, ProviderConfig, SessionPool, Sources, TimeLimits};
 
 /// Capacity of the sample VM's disks in bytes.
 const DISK_BYTES: u64 = 256 << 20;
@@ -140,6 +140,7 @@ fn provider(simulator: &Vsim) -> anyhow::Result<ProviderConfig> {
         proxy: None,
         known_hosts: None,
         session_pool: SessionPool::default(),
+        inventory_cache: InventoryCache::default(),
         limits: TimeLimits::default(),
     })
 }

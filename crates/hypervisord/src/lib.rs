@@ -33,8 +33,8 @@ pub use auth::Role;
 pub use cli::{Args, Command, TokenCommand, VerifyLevel};
 pub use commands::run;
 pub use config::{
-    Config, ConfigError, Environment, HistoryConfig, ListenAddr, Mistake, Origin, ProviderConfig,
-    SessionPool, Sources, TimeLimits, WebhookConfig,
+    Config, ConfigError, Environment, HistoryConfig, InventoryCache, ListenAddr, Mistake, Origin,
+    ProviderConfig, SessionPool, Sources, TimeLimits, WebhookConfig,
 };
 pub use demo::Demo;
 pub use reload::Reload;

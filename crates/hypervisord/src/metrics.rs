@@ -24,7 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) use follow::follow;
 pub(crate) use scrape::Sources;
 
-use copied::{PoolMetrics, WebhookMetrics};
+use copied::{InventoryMetrics, PoolMetrics, WebhookMetrics};
 use http::HttpLabels;
 
 /// A gauge of seconds or a ratio.
@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     store_latency: Family<OperationLabel, Histogram, fn() -> Histogram>,
     uptime: Float,
     pools: PoolMetrics,
+    inventories: InventoryMetrics,
     webhooks: WebhookMetrics,
 }
 
@@ -103,6 +104,7 @@ impl Metrics {
             store_latency: Family::new_with_constructor(milliseconds),
             uptime: Float::default(),
             pools: PoolMetrics::default(),
+            inventories: InventoryMetrics::default(),
             webhooks: WebhookMetrics::default(),
         };
         metrics.register();
@@ -162,6 +164,7 @@ impl Metrics {
             self.store_latency.clone(),
         );
         self.pools.register(&mut registry);
+        self.inventories.register(&mut registry);
         self.webhooks.register(&mut registry);
         registry.register("http_requests", "Requests answered", self.http_requests.clone());
         registry.register_with_unit(

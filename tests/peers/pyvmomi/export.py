@@ -239,8 +239,8 @@ def main():
     WaitForTask(vm.PowerOffVM_Task())
     refuse_running(content, machines)
     try:
-        vm.Destroy_Task()
-        check(False, "Destroy was not refused")
+        vm.ResetVM_Task()
+        check(False, "Reset was not refused")
     except vmodl.fault.NotSupported:
         pass
     connect.Disconnect(si)

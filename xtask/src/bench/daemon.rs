@@ -40,7 +40,8 @@ impl Daemon {
             format!(
                 "daemon_addr: 127.0.0.1:0\ndatabase_path: {database:?}\nvcenter_url: {url:?}\n\
                  username: {username:?}\npassword: {password:?}\ninsecure: true\n\
-                 download_workers: {workers}\nretry_attempts: 0\n"
+                 download_workers: {workers}\nretry_attempts: 0\n\
+                 orphan_sweep_interval: 0\n"
             ),
         )?;
         let mut child = Command::new(binary)
@@ -70,6 +71,17 @@ impl Daemon {
     pub(super) async fn can(&self, list: &str, word: &str) -> Result<bool> {
         let answer: Value = self.http.get(format!("{}/capabilities", self.base)).send().await?.json().await?;
         Ok(answer[list].as_array().is_some_and(|words| words.iter().any(|known| known == word)))
+    }
+
+    /// What it answers at this path.
+    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await?.error_for_status()?;
+        Ok(answer.bytes().await?.into())
+    }
+
+    /// The memory it has now, in bytes.
+    pub(super) fn resident(&self) -> Result<u64> {
+        usage::resident(&self.child.id().to_string())
     }
 
     /// Submits a job and waits for its end: what it took, as its submitter sees it.

@@ -47,6 +47,11 @@ pub(super) fn peak(process: &str) -> Result<u64> {
     Ok(number(&format!("/proc/{process}/status"), "VmHWM:")? << 10)
 }
 
+/// The resident set of a process, in bytes (VmRSS).
+pub(super) fn resident(process: &str) -> Result<u64> {
+    Ok(number(&format!("/proc/{process}/status"), "VmRSS:")? << 10)
+}
+
 fn written(process: &str) -> Result<u64> {
     number(&format!("/proc/{process}/io"), "write_bytes:")
 }

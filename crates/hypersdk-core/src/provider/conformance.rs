@@ -15,6 +15,7 @@ use crate::vm::{VmFilter, VmSelector};
 /// On the first thing the provider does not do.
 pub async fn provider(provider: &dyn Provider, vm: &VmSelector) {
     a_listing_contains_what_find_finds(provider, vm).await;
+    a_kept_copy_is_what_a_listing_says(provider).await;
     an_unknown_vm_is_none_to_find_and_not_found_to_export(provider).await;
     an_export_delivers_its_files_and_descriptor(provider, vm).await;
     a_file_can_be_read_again_from_its_start(provider, vm).await;
@@ -30,6 +31,14 @@ async fn a_listing_contains_what_find_finds(provider: &dyn Provider, vm: &VmSele
     );
     let by_id = provider.get(&VmSelector::Id(found.id.clone())).await.expect("the VM is found by id");
     assert_eq!((by_id.id, by_id.path), (found.id, found.path));
+}
+
+async fn a_kept_copy_is_what_a_listing_says(provider: &dyn Provider) {
+    let Some(inventory) = provider.inventory() else { return };
+    let copy = inventory.copy().await.expect("the inventory is read");
+    let all = provider.list_all(VmFilter::default()).await.expect("the inventory lists");
+    assert_eq!(&copy.vms[..], all);
+    assert_eq!(inventory.stats().vms, all.len() as u64);
 }
 
 async fn an_unknown_vm_is_none_to_find_and_not_found_to_export(provider: &dyn Provider) {

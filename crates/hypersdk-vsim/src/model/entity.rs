@@ -13,6 +13,8 @@ pub(crate) struct Entity {
     pub(crate) name: String,
     pub(crate) parent: Option<MoRef>,
     pub(crate) kind: EntityKind,
+    /// Of the state, when this last changed.
+    pub(crate) revision: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -55,52 +55,70 @@ const ESXI: Names = Names {
 };
 
 struct Builder<'a> {
-    state: State,
-    names: &'a Names,
+    state: &'a mut State,
+    names: &'static Names,
     kind: Kind,
     hosts: Vec<MoRef>,
     datastores: Vec<(MoRef, String)>,
-    folders: u64,
-    paths: HashSet<String>,
+}
+
+fn names(kind: Kind) -> &'static Names {
+    match kind {
+        Kind::VirtualCenter => &VCENTER,
+        Kind::Esxi => &ESXI,
+    }
 }
 
 /// Lays out the inventory; two machines of one path, or a source file that
 /// cannot be read, are errors.
 pub(crate) fn populate(config: &Config, machines: Vec<VmSpec>) -> io::Result<State> {
-    let names = match config.kind {
-        Kind::VirtualCenter => &VCENTER,
-        Kind::Esxi => &ESXI,
-    };
-    let mut builder = Builder {
-        state: State::new(MoRef::new("Folder", names.root.0)),
-        names,
-        kind: config.kind,
-        hosts: Vec::new(),
-        datastores: Vec::new(),
-        folders: 40,
-        paths: HashSet::new(),
-    };
+    let names = names(config.kind);
+    let mut state = State::new(MoRef::new("Folder", names.root.0));
+    let mut builder =
+        Builder { state: &mut state, names, kind: config.kind, hosts: Vec::new(), datastores: Vec::new() };
     builder.frame();
     builder.equipment(config);
-    for (index, spec) in machines.into_iter().enumerate() {
-        builder.machine(index, spec)?;
+    let mut taken = HashSet::new();
+    for spec in machines {
+        let folder = builder.vm_folder(&spec.folder);
+        if !taken.insert((folder.id.clone(), spec.name.clone())) {
+            return Err(builder.state.taken(&folder, &spec.name));
+        }
+        builder.machine(&folder, spec)?;
     }
-    Ok(builder.state)
+    Ok(state)
+}
+
+/// Adds a machine to an inventory that is in use.
+pub(crate) fn add_machine(state: &mut State, kind: Kind, spec: VmSpec) -> io::Result<MoRef> {
+    let of_type = |ty: &str| -> Vec<(MoRef, String)> {
+        let all = state.entities.values().filter(|entity| entity.moref.ty == ty);
+        all.map(|entity| (entity.moref.clone(), entity.name.clone())).collect()
+    };
+    let hosts = of_type("HostSystem").into_iter().map(|(host, _)| host).collect();
+    let datastores = of_type("Datastore");
+    let mut builder = Builder { state, names: names(kind), kind, hosts, datastores };
+    let folder = builder.vm_folder(&spec.folder);
+    if builder.state.child(&folder, &spec.name).is_some() {
+        return Err(builder.state.taken(&folder, &spec.name));
+    }
+    builder.machine(&folder, spec)
 }
 
 /// Names with a slash are escaped in the inventory, as vCenter does.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('%', "%25").replace('/', "%2f").replace('\\', "%5c")
 }
 
 impl Builder<'_> {
     fn add(&mut self, moref: &MoRef, name: &str, parent: Option<&MoRef>, kind: EntityKind) {
-        if let Some(parent) = parent.and_then(|parent| self.state.entities.get_mut(&parent.id))
+        if let Some(Ok(parent)) = parent.map(|parent| self.state.entity_mut(parent))
             && let EntityKind::Folder { children, .. } = &mut parent.kind
         {
             children.push(moref.clone());
         }
-        let entity = Entity { moref: moref.clone(), name: escaped(name), parent: parent.cloned(), kind };
+        let entity =
+            Entity { moref: moref.clone(), name: escaped(name), parent: parent.cloned(), kind, revision: 0 };
         self.state.entities.insert(moref.id.clone(), entity);
     }
 
@@ -184,17 +202,11 @@ impl Builder<'_> {
             return folder;
         }
         for part in path.split('/').filter(|part| !part.is_empty()) {
-            let wanted = escaped(part);
-            let found = self.state.entities.values().find(|entity| {
-                entity.parent.as_ref() == Some(&folder)
-                    && entity.name == wanted
-                    && entity.moref.ty == "Folder"
-            });
-            folder = match found {
-                Some(entity) => entity.moref.clone(),
+            folder = match self.state.child(&folder, part).filter(|child| child.ty == "Folder") {
+                Some(found) => found,
                 None => {
-                    self.folders += 1;
-                    let id = format!("group-v{}", self.folders);
+                    self.state.folders += 1;
+                    let id = format!("group-v{}", self.state.folders);
                     self.folder(&id, part, Some(&folder), &["Folder", "VirtualMachine", "VirtualApp"])
                 }
             };
@@ -202,8 +214,9 @@ impl Builder<'_> {
         folder
     }
 
-    fn machine(&mut self, index: usize, spec: VmSpec) -> io::Result<()> {
-        let folder = self.vm_folder(&spec.folder);
+    fn machine(&mut self, folder: &MoRef, spec: VmSpec) -> io::Result<MoRef> {
+        let index = self.state.machines;
+        self.state.machines += 1;
         let id = match self.kind {
             Kind::VirtualCenter => format!("vm-{}", FIRST_VM + index as u64),
             Kind::Esxi => (index + 1).to_string(),
@@ -252,14 +265,7 @@ impl Builder<'_> {
             recent_tasks: Vec::new(),
             spec: spec.clone(),
         };
-        self.add(&moref, &spec.name, Some(&folder), EntityKind::Vm(Box::new(vm)));
-        let path = self.state.path(&moref);
-        if !self.paths.insert(path.clone()) {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                format!("two virtual machines at inventory path {path}"),
-            ));
-        }
-        Ok(())
+        self.add(&moref, &spec.name, Some(folder), EntityKind::Vm(Box::new(vm)));
+        Ok(moref)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Task {
 }
 
 impl State {
-    /// Enters a queued task on a machine.
+    /// Enters a queued task on an entity.
     pub(crate) fn add_task(
         &mut self,
         method: &'static str,
@@ -56,10 +56,12 @@ impl State {
             completed: None,
         };
         self.tasks.insert(moref.id.clone(), task);
-        let recent = &mut self.vm_mut(entity)?.recent_tasks;
-        recent.push(moref.clone());
-        if recent.len() > RECENT {
-            recent.remove(0);
+        if entity.ty == "VirtualMachine" {
+            let recent = &mut self.vm_mut(entity)?.recent_tasks;
+            recent.push(moref.clone());
+            if recent.len() > RECENT {
+                recent.remove(0);
+            }
         }
         Ok(moref)
     }

@@ -54,6 +54,11 @@ pub(crate) struct State {
     /// By session key and collector id.
     pub(crate) collectors: BTreeMap<(String, String), Collector>,
     counter: u64,
+    /// Grows with each change of an entity.
+    revision: u64,
+    /// Machines and folders ever made; their ids follow from it.
+    pub(super) machines: usize,
+    pub(super) folders: u64,
 }
 
 /// A container view of a session.
@@ -106,6 +111,27 @@ impl World {
         })
     }
 
+    pub(crate) fn rename(&self, vm: &str, name: &str) -> io::Result<()> {
+        self.with_vm(vm, |state, moref| state.rename(moref, name))
+    }
+
+    pub(crate) fn remove_vm(&self, vm: &str) -> io::Result<()> {
+        self.with_vm(vm, State::remove_vm)
+    }
+
+    /// Changes the machine of this name, id or path.
+    fn with_vm(
+        &self,
+        vm: &str,
+        change: impl FnOnce(&mut State, &MoRef) -> Result<(), Fault>,
+    ) -> io::Result<()> {
+        self.change(|state| {
+            let found = state.find_vm(vm).map(|(entity, _)| entity.moref.clone());
+            let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no virtual machine {vm}"));
+            change(state, &found.ok_or_else(missing)?).map_err(|fault| io::Error::other(fault.message))
+        })
+    }
+
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -123,6 +149,9 @@ impl State {
             views: BTreeMap::new(),
             collectors: BTreeMap::new(),
             counter: 0,
+            revision: 0,
+            machines: 0,
+            folders: 40,
         }
     }
 
@@ -146,10 +175,20 @@ impl State {
         }
     }
 
+    /// An entity that is about to change.
+    pub(crate) fn entity_mut(&mut self, moref: &MoRef) -> Result<&mut Entity, Fault> {
+        self.entity(moref)?;
+        self.revision += 1;
+        let entity = self.entities.get_mut(&moref.id).ok_or_else(|| Fault::not_found(moref))?;
+        entity.revision = self.revision;
+        Ok(entity)
+    }
+
+    /// A machine that is about to change.
     pub(crate) fn vm_mut(&mut self, moref: &MoRef) -> Result<&mut Vm, Fault> {
         self.vm(moref)?;
-        match self.entities.get_mut(&moref.id).map(|entity| &mut entity.kind) {
-            Some(EntityKind::Vm(vm)) => Ok(vm),
+        match &mut self.entity_mut(moref)?.kind {
+            EntityKind::Vm(vm) => Ok(vm),
             _ => Err(Fault::not_found(moref)),
         }
     }

@@ -24,6 +24,10 @@ enum Action {
     ExpireLeases { vm: Option<String> },
     /// Ends every session.
     TerminateSessions {},
+    /// Gives a machine another name.
+    Rename { vm: String, name: String },
+    /// Takes a machine out of the inventory.
+    RemoveVm { vm: String },
     /// Writes the guest's view of a disk to a raw file on the simulator's machine.
     WriteRaw { vm: String, disk: usize, path: std::path::PathBuf },
 }
@@ -130,10 +134,19 @@ async fn act(world: &World, action: Action) -> Response<Body> {
             let ended = world.end_sessions(|_| true, |session| Event::SessionTerminated { session });
             answer(StatusCode::OK, &json!({ "terminated": ended }))
         }
+        Action::Rename { vm, name } => done(world.rename(&vm, &name)),
+        Action::RemoveVm { vm } => done(world.remove_vm(&vm)),
         Action::WriteRaw { vm, disk, path } => match write_raw(world, &vm, disk, path).await {
             Ok(()) => answer(StatusCode::OK, &json!({})),
             Err(error) => refusal(&error.to_string()),
         },
+    }
+}
+
+fn done(result: io::Result<()>) -> Response<Body> {
+    match result {
+        Ok(()) => answer(StatusCode::OK, &json!({})),
+        Err(error) => refusal(&error.to_string()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! A PropertyCollector: pages not fetched yet, filters, and what each filter
 //! has already told its client.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Reader;
-use super::filter::{FilterSpec, Selection};
+use super::filter::{FilterSpec, Values};
 use crate::wire::{Fault, MoRef, Struct, Value};
 
 /// A page of a retrieval: the objects, and the token of the rest.
@@ -16,16 +16,19 @@ pub(crate) struct Page {
     pub(crate) token: Option<String>,
 }
 
-/// What a filter has reported: objects with the values last sent.
-type Reported = HashMap<MoRef, BTreeMap<String, Value>>;
+/// What a client was told of an object.
+#[derive(Debug)]
+struct Told {
+    /// The object's revision then, if it has any.
+    revision: Option<u64>,
+    values: Values,
+}
 
 #[derive(Debug)]
 struct Filter {
     id: String,
     spec: FilterSpec,
-    reported: Reported,
-    /// As of the version before, for a client that lost a reply.
-    before: Reported,
+    told: HashMap<MoRef, Told>,
 }
 
 /// One property collector of one session.
@@ -35,6 +38,10 @@ pub(crate) struct Collector {
     pages: HashMap<String, (usize, Vec<Struct>)>,
     filters: Vec<Filter>,
     version: u64,
+    /// The last report, for a client that lost it.
+    last: Option<Struct>,
+    /// That client has asked.
+    repeat: bool,
     /// Cancelled when it is destroyed or its waits are cancelled.
     pub(crate) cancel: CancellationToken,
 }
@@ -57,7 +64,7 @@ impl Collector {
     }
 
     pub(crate) fn add_filter(&mut self, id: String, spec: FilterSpec) {
-        self.filters.push(Filter { id, spec, reported: Reported::new(), before: Reported::new() });
+        self.filters.push(Filter { id, spec, told: HashMap::new() });
     }
 
     /// Whether there was such a filter.
@@ -67,17 +74,15 @@ impl Collector {
         self.filters.len() < count
     }
 
-    pub(crate) fn filters(&self) -> Vec<FilterSpec> {
-        self.filters.iter().map(|filter| filter.spec.clone()).collect()
-    }
-
     /// Makes ready to report from a version on: the empty one starts over, the
     /// present one goes on, the one before repeats.
     pub(crate) fn rewind(&mut self, version: &str) -> Result<(), Fault> {
+        self.repeat = false;
         if version.is_empty() {
-            self.filters.iter_mut().for_each(|filter| filter.reported.clear());
-        } else if version.parse() == Ok(self.version.wrapping_sub(1)) && self.version > 1 {
-            self.filters.iter_mut().for_each(|filter| filter.reported.clone_from(&filter.before));
+            self.filters.iter_mut().for_each(|filter| filter.told.clear());
+            self.last = None;
+        } else if version.parse() == Ok(self.version.wrapping_sub(1)) && self.last.is_some() {
+            self.repeat = true;
         } else if version.parse() != Ok(self.version) {
             return Err(Fault::new("InvalidCollectorVersion", "The collector version is not known."));
         }
@@ -85,14 +90,14 @@ impl Collector {
     }
 
     /// The UpdateSet of what changed since the last report, or `None`.
-    pub(crate) fn updates(&mut self, selections: Vec<Selection>, limit: usize) -> Option<Struct> {
+    pub(crate) fn updates(&mut self, reader: Reader<'_>, limit: usize) -> Option<Struct> {
+        if std::mem::take(&mut self.repeat) {
+            return self.last.clone();
+        }
         let mut room = Room { left: limit, truncated: false };
         let mut sets = Vec::new();
-        let mut all_reported = Vec::new();
-        for (filter, selection) in self.filters.iter().zip(selections) {
-            let mut reported = filter.reported.clone();
-            let updates = diff(&mut reported, selection, &mut room);
-            all_reported.push(reported);
+        for filter in &mut self.filters {
+            let updates = filter.news(reader, &mut room);
             if !updates.is_empty() {
                 sets.push(
                     Struct::new("PropertyFilterUpdate")
@@ -104,14 +109,13 @@ impl Collector {
         if sets.is_empty() {
             return None;
         }
-        for (filter, reported) in self.filters.iter_mut().zip(all_reported) {
-            filter.before = std::mem::replace(&mut filter.reported, reported);
-        }
         self.version += 1;
         let set = Struct::new("UpdateSet")
             .with("version", self.version.to_string())
             .with("filterSet", Value::list("PropertyFilterUpdate", sets));
-        Some(if room.truncated { set.with("truncated", true) } else { set })
+        let set = if room.truncated { set.with("truncated", true) } else { set };
+        self.last = Some(set.clone());
+        Some(set)
     }
 }
 
@@ -129,36 +133,49 @@ impl Room {
     }
 }
 
-/// Updates from what was reported to what is selected, as far as there is room.
-fn diff(reported: &mut Reported, selection: Selection, room: &mut Room) -> Vec<Struct> {
-    let mut updates = Vec::new();
-    let present: HashSet<&MoRef> = selection.iter().map(|(object, _)| object).collect();
-    let gone: Vec<MoRef> = reported.keys().filter(|object| !present.contains(object)).cloned().collect();
-    for object in gone {
-        if !room.take() {
-            return updates;
+impl Filter {
+    /// What is to be told, as far as there is room. Only what may have changed is looked at.
+    fn news(&mut self, reader: Reader<'_>, room: &mut Room) -> Vec<Struct> {
+        // An object that went away selects nothing; it is told that it left.
+        let selected = self.spec.objects(reader).unwrap_or_default();
+        let mut updates = Vec::new();
+        let present: HashSet<&MoRef> = selected.iter().collect();
+        let gone: Vec<MoRef> = self.told.keys().filter(|object| !present.contains(object)).cloned().collect();
+        for object in gone {
+            if !room.take() {
+                return updates;
+            }
+            self.told.remove(&object);
+            updates.push(update("leave", &object, Vec::new()));
         }
-        reported.remove(&object);
-        updates.push(update("leave", &object, Vec::new()));
+        for object in selected {
+            let revision = reader.revision(&object);
+            let told = self.told.get_mut(&object);
+            if revision.is_some() && told.as_ref().is_some_and(|told| told.revision == revision) {
+                continue;
+            }
+            let values = self.spec.values(reader, &object).unwrap_or_default();
+            let (kind, changes) = match &told {
+                None => ("enter", changes(&Values::new(), &values)),
+                Some(told) => ("modify", changes(&told.values, &values)),
+            };
+            if let Some(told) = told
+                && changes.is_empty()
+            {
+                told.revision = revision;
+                continue;
+            }
+            if !room.take() {
+                return updates;
+            }
+            updates.push(update(kind, &object, changes));
+            self.told.insert(object, Told { revision, values });
+        }
+        updates
     }
-    for (object, values) in selection {
-        let (kind, changes) = match reported.get(&object) {
-            None => ("enter", changes(&BTreeMap::new(), &values)),
-            Some(old) => ("modify", changes(old, &values)),
-        };
-        if kind == "modify" && changes.is_empty() {
-            continue;
-        }
-        if !room.take() {
-            return updates;
-        }
-        updates.push(update(kind, &object, changes));
-        reported.insert(object, values);
-    }
-    updates
 }
 
-fn changes(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Vec<Struct> {
+fn changes(old: &Values, new: &Values) -> Vec<Struct> {
     let change = |name: &String| {
         Struct::new("PropertyChange").with("name", name).with("op", Value::Enum("PropertyChangeOp", "assign"))
     };
@@ -179,14 +196,14 @@ fn update(kind: &'static str, object: &MoRef, changes: Vec<Struct>) -> Struct {
 impl Reader<'_> {
     /// The ObjectContents of a retrieval.
     pub(crate) fn retrieve(&self, spec: &FilterSpec) -> Result<Vec<Struct>, Fault> {
-        let content = |(object, values): (MoRef, BTreeMap<String, Value>)| {
-            let properties = values.into_iter().map(|(name, value)| {
+        let content = |object: MoRef| {
+            let properties = spec.values(*self, &object)?.into_iter().map(|(name, value)| {
                 Struct::new("DynamicProperty").with("name", name).with("val", Value::any(value))
             });
-            Struct::new("ObjectContent")
+            Ok(Struct::new("ObjectContent")
                 .with("obj", object)
-                .with("propSet", Value::list("DynamicProperty", properties))
+                .with("propSet", Value::list("DynamicProperty", properties)))
         };
-        Ok(spec.select(*self)?.into_iter().map(content).collect())
+        spec.objects(*self)?.into_iter().map(content).collect()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::Reader;
 use super::schema::{has_property, is_a};
+use super::{Reader, Roots};
 use crate::wire::{Fault, MoRef, Node, Value};
 
-/// What a filter selects now: objects in the order found, each with its properties.
-pub(crate) type Selection = Vec<(MoRef, BTreeMap<String, Value>)>;
+/// Properties of an object that are set, by path.
+pub(crate) type Values = BTreeMap<String, Value>;
 
 /// A PropertyFilterSpec as the client sent it.
 #[derive(Clone, Debug)]
@@ -87,8 +87,8 @@ impl FilterSpec {
         })
     }
 
-    /// What the filter selects now.
-    pub(crate) fn select(&self, reader: Reader<'_>) -> Result<Selection, Fault> {
+    /// The objects that the filter selects now, in the order found.
+    pub(crate) fn objects(&self, reader: Reader<'_>) -> Result<Vec<MoRef>, Fault> {
         let mut walk =
             Walk { spec: self, reader, visited: HashSet::new(), found: Vec::new(), seen: HashSet::new() };
         for object in &self.objects {
@@ -98,17 +98,18 @@ impl FilterSpec {
                 return Err(Fault::not_found(&object.object));
             }
         }
-        walk.found.into_iter().map(|object| Ok((object.clone(), self.values(reader, &object)?))).collect()
+        Ok(walk.found)
     }
 
-    fn values(&self, reader: Reader<'_>, object: &MoRef) -> Result<BTreeMap<String, Value>, Fault> {
-        let mut values = BTreeMap::new();
+    /// What the filter shows of an object.
+    pub(crate) fn values(&self, reader: Reader<'_>, object: &MoRef) -> Result<Values, Fault> {
+        let (mut values, mut roots) = (Values::new(), Roots::default());
         for spec in self.properties.iter().filter(|spec| is_a(&object.ty, &spec.ty)) {
             if spec.all {
                 values.extend(reader.all(object));
             }
             for path in &spec.paths {
-                if let Some(value) = reader.path(object, path)? {
+                if let Some(value) = reader.path_within(object, path, &mut roots)? {
                     values.insert(path.clone(), value);
                 }
             }

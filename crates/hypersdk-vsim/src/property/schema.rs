@@ -200,6 +200,11 @@ pub(super) fn properties(ty: &str) -> Option<impl Iterator<Item = &'static str>>
 
 /// Whether the type, or for an abstract one any type below it, has the property.
 pub(super) fn has_property(ty: &str, name: &str) -> bool {
+    if let Some(mut names) = properties(ty)
+        && names.any(|known| known == name)
+    {
+        return true;
+    }
     TYPES.iter().any(|(concrete, ..)| {
         is_a(concrete, ty) && properties(concrete).is_some_and(|mut names| names.any(|known| known == name))
     })

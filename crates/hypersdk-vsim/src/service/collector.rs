@@ -99,7 +99,7 @@ impl Request<'_> {
     pub(super) fn create_filter(&self) -> Answer {
         let spec = self.arguments().child("spec").ok_or_else(|| Fault::invalid_argument("spec"))?;
         let spec = FilterSpec::parse(spec)?;
-        self.reading(|reader| spec.select(reader))?;
+        self.reading(|reader| spec.objects(reader))?;
         let id = format!("session[{}]{}", self.session_key(), Uuid::new_v4());
         self.collector(|collector, _| collector.add_filter(id.clone(), spec))?;
         // A wait under way must see the new filter.
@@ -162,14 +162,14 @@ impl Request<'_> {
     fn updates(&self, limit: usize) -> Result<Option<Struct>, Fault> {
         let this = self.this("PropertyCollector")?;
         let session = self.session_key();
-        self.world.note(|state| {
-            let key = (session.to_owned(), this.id.clone());
-            let specs = state.collectors.get(&key).map(Collector::filters).unwrap_or_default();
-            let reader = Reader { world: self.world, state, session };
-            // An object that went away selects nothing; its filter reports that it left.
-            let selections = specs.iter().map(|spec| spec.select(reader).unwrap_or_default()).collect();
-            Ok(state.collectors.get_mut(&key).and_then(|collector| collector.updates(selections, limit)))
-        })
+        let key = (session.to_owned(), this.id.clone());
+        Ok(self.world.note(|state| {
+            // Nobody else sees that it is gone meanwhile.
+            let mut collector = state.collectors.remove(&key)?;
+            let updates = collector.updates(Reader { world: self.world, state, session }, limit);
+            state.collectors.insert(key, collector);
+            updates
+        }))
     }
 }
 

@@ -22,7 +22,7 @@ fn switch(world: &World, state: &mut State, vm: &MoRef, power: PowerState) -> Re
 }
 
 /// Fails while an export holds the machine.
-fn free(state: &State, vm: &MoRef) -> Result<(), Fault> {
+pub(super) fn free(state: &State, vm: &MoRef) -> Result<(), Fault> {
     match state.export_task(vm) {
         Some(task) => Err(Fault::task_in_progress(&task)),
         None => Ok(()),

@@ -82,6 +82,12 @@ impl Fault {
             .with("task", task)
     }
 
+    pub(crate) fn duplicate_name(name: &str, object: &MoRef) -> Self {
+        Self::new("DuplicateName", format!("The name '{name}' already exists."))
+            .with("name", name)
+            .with("object", object)
+    }
+
     pub(crate) fn timed_out() -> Self {
         Self::new("Timedout", "Operation timed out.")
     }

@@ -126,3 +126,71 @@ async fn a_guest_shuts_down_only_when_it_runs_with_tools() {
     sim.log().wait_for(off).await;
     assert_eq!(sim.power("app-01"), Some(hypersdk_vsim::PowerState::Off));
 }
+
+/// A collector that has told the names of all machines, and its version.
+async fn watch_names(client: &Client) -> (String, String) {
+    let root = "<container type=\"Folder\">group-d1</container><type>VirtualMachine</type><recursive>true</recursive>";
+    let view = client.ok("CreateContainerView", client.manager("viewManager"), root).await;
+    let object = format!(
+        "<obj type=\"ContainerView\">{}</obj><skip>true</skip><selectSet xsi:type=\"TraversalSpec\">\
+         <name>v</name><type>ContainerView</type><path>view</path></selectSet>",
+        first(&view, "returnval")
+    );
+    let body = client.ok("CreatePropertyCollector", client.manager("propertyCollector"), "").await;
+    let id = first(&body, "returnval").to_owned();
+    let collector = ("PropertyCollector", id.as_str());
+    client.ok("CreateFilter", collector, &filter_spec(&object, VM.0, "name")).await;
+    let body = client.ok("WaitForUpdatesEx", collector, "<version></version>").await;
+    assert_eq!(all(&body, "kind"), ["enter"; 4]);
+    let version = first(&body, "version").to_owned();
+    (id, version)
+}
+
+#[tokio::test]
+async fn renamed_new_and_removed_machines_are_told_one_by_one() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let (collector, mut version) = watch_names(&client).await;
+    let mut news = async || {
+        let body = client
+            .ok(
+                "WaitForUpdatesEx",
+                ("PropertyCollector", &collector),
+                &format!("<version>{version}</version>"),
+            )
+            .await;
+        version = first(&body, "version").to_owned();
+        let names = all(&body, "val").first().map(|name| (*name).to_owned());
+        assert_eq!(all(&body, "kind").len(), 1, "{body}");
+        (first(&body, "kind").to_owned(), first(&body, "obj").to_owned(), names)
+    };
+    client.task("Rename_Task", VM, "<newName>web/02</newName>").await.unwrap();
+    assert_eq!(news().await, ("modify".into(), "vm-101".into(), Some("web%2f02".into())));
+    let id = sim.add_vm(hypersdk_vsim::VmSpec::new("late").folder("prod")).unwrap();
+    assert_eq!(news().await, ("enter".into(), id.clone(), Some("late".into())));
+    assert!(sim.add_vm(hypersdk_vsim::VmSpec::new("late").folder("prod")).is_err());
+    client.ok("UnregisterVM", ("VirtualMachine", &id), "").await;
+    assert_eq!(news().await, ("leave".into(), id, None));
+    client.task("Destroy_Task", ("VirtualMachine", "vm-102"), "").await.unwrap();
+    assert_eq!(news().await, ("leave".into(), "vm-102".into(), None));
+    sim.remove_vm("app-01").unwrap();
+    assert_eq!(news().await, ("leave".into(), "vm-103".into(), None));
+    assert_eq!(sim.vm_paths(), ["/DC0/vm/prod/web%2f02", "/DC0/vm/test/build-01"]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_or_empty_and_a_running_machine_are_refused() {
+    let sim = Vsim::builder().start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let refused = client.task("Rename_Task", VM, "<newName>db-01</newName>").await;
+    assert_eq!(refused, Err("DuplicateName".to_owned()));
+    assert_eq!(client.fails("Rename_Task", VM, "<newName></newName>").await, "InvalidName");
+    client.task("Rename_Task", VM, "<newName>web-01</newName>").await.expect("its own name is no other's");
+    let folder = client.property(VM, "parent").await;
+    client.task("Rename_Task", ("Folder", &folder), "<newName>live</newName>").await.unwrap();
+    assert!(sim.vm_paths().contains(&"/DC0/vm/live/web-01".to_owned()), "{:?}", sim.vm_paths());
+    let running = client.task("Destroy_Task", ("VirtualMachine", "vm-103"), "").await;
+    assert_eq!(running, Err("InvalidPowerState".to_owned()));
+    let running = client.fails("UnregisterVM", ("VirtualMachine", "vm-103"), "").await;
+    assert_eq!(running, "InvalidPowerState");
+}

@@ -216,35 +216,82 @@ method!(CreateFilter, "CreateFilter", idempotent: false, session_bound: true, re
     out.value("partialUpdates", false);
 }, read: |reply| reply.moref()?);
 
-/// `WaitForUpdatesEx`: returns when something changed, or nothing after `max_wait`.
+/// `WaitForUpdatesEx`: returns when something changed, or nothing after `max_wait`, to the second; at once if that is
+/// zero.
 #[derive(Debug)]
 pub(crate) struct WaitForUpdatesEx {
     pub(crate) this: MoRef,
     pub(crate) version: String,
     pub(crate) max_wait: Duration,
+    /// Objects of one reply at most; the server's choice if absent.
+    pub(crate) max_objects: Option<u32>,
 }
 
 /// What changed, and the version to wait from next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Updates {
     pub(crate) version: String,
-    pub(crate) changed: Properties,
-    /// An object left the filter: it was deleted.
-    pub(crate) gone: bool,
+    /// There is more, which the next call gives at once.
+    pub(crate) truncated: bool,
+    pub(crate) objects: Vec<ObjectUpdate>,
+}
+
+/// `ObjectUpdate`: what is new of one object.
+#[derive(Debug)]
+pub(crate) struct ObjectUpdate {
+    pub(crate) object: MoRef,
+    /// It left the filter: it was deleted, or is not shown any more.
+    pub(crate) left: bool,
+    /// Properties by path; one without a value was unset.
+    pub(crate) changes: Vec<(String, Option<Element>)>,
+}
+
+impl ObjectUpdate {
+    fn read(element: Element) -> Result<Self, CallError> {
+        session_must_be_alive(&element)?;
+        let object = element.child("obj").ok_or_else(|| Malformed::missing("obj", "objectSet"))?.moref()?;
+        let left = element.text_at("kind") == Some("leave");
+        let mut changes = Vec::new();
+        for change in element.children.into_iter().filter(|child| child.name == "changeSet") {
+            let (mut name, mut value) = (None, None);
+            for part in change.children {
+                match part.name.as_str() {
+                    "name" => name = Some(part.text),
+                    "val" => value = Some(part),
+                    _ => {}
+                }
+            }
+            changes.extend(name.map(|name| (name, value)));
+        }
+        Ok(ObjectUpdate { object, left, changes })
+    }
 }
 
 impl Updates {
-    fn read(value: Element) -> Result<Self, CallError> {
-        let version = value.required("version")?.to_owned();
-        let mut updates = Updates { version, changed: Properties::new(), gone: false };
-        for filter in value.children.into_iter().filter(|child| child.name == "filterSet") {
-            for update in filter.children.into_iter().filter(|child| child.name == "objectSet") {
-                session_must_be_alive(&update)?;
-                updates.gone |= update.text_at("kind") == Some("leave");
-                updates.changed.extend(named_values(update, "changeSet"));
+    /// Object by object, so that a large reply is never a large tree.
+    fn read(reply: &mut ReplyReader<'_>) -> Result<Option<Self>, CallError> {
+        if !reply.enter_value()? {
+            return Ok(None);
+        }
+        let (mut updates, mut version) = (Updates::default(), None);
+        while let Some(child) = reply.enter_child()? {
+            match child.name.as_str() {
+                "version" => version = Some(reply.fill(child)?.text),
+                "truncated" => updates.truncated = reply.fill(child)?.text.trim() == "true",
+                "filterSet" => {
+                    while let Some(part) = reply.enter_child()? {
+                        let is_object = part.name == "objectSet";
+                        let part = reply.fill(part)?;
+                        if is_object {
+                            updates.objects.push(ObjectUpdate::read(part)?);
+                        }
+                    }
+                }
+                _ => drop(reply.fill(child)?),
             }
         }
-        Ok(updates)
+        updates.version = version.ok_or_else(|| Malformed::missing("version", "returnval"))?;
+        Ok(Some(updates))
     }
 }
 
@@ -260,14 +307,50 @@ impl crate::soap::Call for WaitForUpdatesEx {
 
     fn write(&self, out: &mut Writer) {
         out.text("version", &self.version);
-        out.nest("options", |out| out.value("maxWaitSeconds", self.max_wait.as_secs().max(1)));
+        out.nest("options", |out| {
+            out.value("maxWaitSeconds", self.max_wait.as_secs());
+            if let Some(max_objects) = self.max_objects {
+                out.value("maxObjectUpdates", max_objects);
+            }
+        });
     }
 
     fn read(&self, reply: &mut ReplyReader<'_>) -> Result<Self::Reply, CallError> {
-        reply.next_value()?.map(Updates::read).transpose()
+        Updates::read(reply)
     }
 
     fn patience(&self) -> Duration {
         self.max_wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::Call;
+
+    #[test]
+    fn updates_are_read_object_by_object_with_what_was_unset_and_what_left() {
+        let xml = r#"<s:Envelope xmlns:s="x" xmlns:i="y"><s:Body><WaitForUpdatesExResponse><returnval>
+            <version>4</version><filterSet><filter type="PropertyFilter">f</filter>
+            <objectSet><kind>modify</kind><obj type="VirtualMachine">vm-1</obj>
+            <changeSet><name>name</name><op>assign</op><val i:type="xsd:string">web</val></changeSet>
+            <changeSet><name>parentVApp</name><op>assign</op></changeSet></objectSet>
+            <objectSet><kind>leave</kind><obj type="VirtualMachine">vm-2</obj></objectSet></filterSet>
+            <truncated>true</truncated></returnval></WaitForUpdatesExResponse></s:Body></s:Envelope>"#;
+        let call = WaitForUpdatesEx {
+            this: MoRef::new("PropertyCollector", "pc"),
+            version: "3".to_owned(),
+            max_wait: Duration::ZERO,
+            max_objects: Some(2),
+        };
+        let updates = call.read(&mut ReplyReader::open(xml).unwrap()).unwrap().unwrap();
+        assert_eq!((updates.version.as_str(), updates.truncated), ("4", true));
+        let [changed, left] = &updates.objects[..] else { panic!("{updates:?}") };
+        assert_eq!(changed.changes[0].1.as_ref().unwrap().text, "web");
+        assert_eq!((changed.changes[1].0.as_str(), &changed.changes[1].1), ("parentVApp", &None));
+        assert_eq!((left.object.id.as_str(), left.left, changed.left), ("vm-2", true, false));
+        let nothing = xml.replace("<returnval>", "<other>").replace("</returnval>", "</other>");
+        assert!(call.read(&mut ReplyReader::open(&nothing).unwrap()).unwrap().is_none());
     }
 }

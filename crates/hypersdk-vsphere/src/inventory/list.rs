@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use futures::stream::{self, BoxStream, StreamExt};
-use hypersdk_core::{Error, ErrorKind, VmFilter, VmSummary};
+use hypersdk_core::{Error, ErrorKind, VmFilter, VmMatcher, VmSummary};
 
 use super::paths::{self, Ancestors};
 use super::summary;
@@ -19,7 +19,7 @@ const MOST_RESTARTS: u32 = 3;
 
 /// The VMs that pass `filter`. A page is fetched when the one before it is used up.
 pub(crate) fn list(scope: Scope, filter: VmFilter) -> BoxStream<'static, Result<VmSummary, Error>> {
-    let listing = Listing { scope, filter, seen: HashSet::new(), restarts: 0, view: None };
+    let listing = Listing { scope, filter: filter.matcher(), seen: HashSet::new(), restarts: 0, view: None };
     stream::try_unfold((listing, VecDeque::new()), |(mut listing, mut ready)| async move {
         loop {
             if let Some(vm) = ready.pop_front() {
@@ -36,7 +36,7 @@ pub(crate) fn list(scope: Scope, filter: VmFilter) -> BoxStream<'static, Result<
 
 struct Listing {
     scope: Scope,
-    filter: VmFilter,
+    filter: VmMatcher,
     /// VMs passed on already, for the case that the listing begins anew.
     seen: HashSet<String>,
     restarts: u32,
@@ -120,17 +120,9 @@ impl Listing {
 impl View {
     /// Makes the view and reads what paths are made of.
     async fn open(scope: &Scope) -> Result<Self, CallError> {
-        let unsupported = || {
-            CallError::Fault(Box::new(crate::soap::Fault::new(
-                "NotSupported",
-                "the server has no view manager",
-            )))
-        };
-        let this = scope.content().view_manager.clone().ok_or_else(unsupported)?;
-        let container = scope.content().root_folder.clone();
         const TYPES: &[&str] =
             &["VirtualMachine", "Folder", "Datacenter", "HostSystem", "ClusterComputeResource", "Datastore"];
-        let view = scope.call(&CreateContainerView { this, container, types: TYPES }).await?;
+        let view = create_view(scope, TYPES).await?;
         let mut opened = View {
             _discarded: Discard::new(scope, DestroyView { this: view.clone() }),
             view,
@@ -146,10 +138,25 @@ impl View {
     }
 
     fn spec(&self, properties: Vec<PropertySpec>) -> FilterSpec {
-        let traversal = Traversal { name: "view", kind: "ContainerView", path: "view", select: Vec::new() };
-        let select = vec![Select::Traverse(traversal)];
-        FilterSpec { properties, objects: vec![ObjectSpec { object: self.view.clone(), skip: true, select }] }
+        spec_of(&self.view, properties)
     }
+}
+
+/// Makes a view of everything of some types.
+pub(super) async fn create_view(scope: &Scope, types: &'static [&'static str]) -> Result<MoRef, CallError> {
+    let unsupported = || {
+        CallError::Fault(Box::new(crate::soap::Fault::new("NotSupported", "the server has no view manager")))
+    };
+    let this = scope.content().view_manager.clone().ok_or_else(unsupported)?;
+    let container = scope.content().root_folder.clone();
+    scope.call(&CreateContainerView { this, container, types }).await
+}
+
+/// Properties of what a view shows.
+pub(super) fn spec_of(view: &MoRef, properties: Vec<PropertySpec>) -> FilterSpec {
+    let traversal = Traversal { name: "view", kind: "ContainerView", path: "view", select: Vec::new() };
+    let select = vec![Select::Traverse(traversal)];
+    FilterSpec { properties, objects: vec![ObjectSpec { object: view.clone(), skip: true, select }] }
 }
 
 /// Asks in addition for the names of custom attributes, if the server has any.

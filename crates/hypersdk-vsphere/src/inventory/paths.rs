@@ -85,21 +85,20 @@ impl Ancestors {
         self.entries.contains_key(&object.id)
     }
 
-    /// The path of a VM from its properties `name`, `parent` and `parentVApp`. Where the account may not see
-    /// an ancestor, the path begins below it.
-    pub(super) fn path_of(&self, vm: &Properties, root: &MoRef) -> String {
-        let name = vm.get("name").map(|name| escape(&name.text)).unwrap_or_default();
+    /// The path of a VM from its name and the id of the folder or vApp it is in. Where the account may not see an
+    /// ancestor, the path begins below it.
+    pub(super) fn path(&self, name: &str, within: Option<&str>, root: &MoRef) -> String {
+        let name = escape(name);
         let mut names = vec![name.as_ref()];
-        let mut next =
-            reference(vm, "parentVApp").or_else(|| reference(vm, "parent")).map(|parent| parent.id);
+        let mut next = within;
         while let Some(id) = next.take_if(|id| **id != root.id) {
-            let Some(ancestor) = self.entries.get(&id) else { break };
+            let Some(ancestor) = self.entries.get(id) else { break };
             names.push(&ancestor.name);
             // An inventory is a tree; a server that answers otherwise must not hang the client.
             if names.len() > 100 {
                 break;
             }
-            next = ancestor.parent.clone();
+            next = ancestor.parent.as_deref();
         }
         names.iter().rev().flat_map(|name| ["/", name]).collect()
     }
@@ -180,6 +179,11 @@ mod tests {
         ObjectContent { object: MoRef::new(kind, id), properties }
     }
 
+    fn path_of(ancestors: &Ancestors, vm: &ObjectContent, root: &MoRef) -> String {
+        let within = ["parentVApp", "parent"].iter().find_map(|name| reference(&vm.properties, name));
+        ancestors.path(&vm.properties["name"].text, within.as_ref().map(|within| within.id.as_str()), root)
+    }
+
     #[test]
     fn a_path_runs_from_below_the_root_to_the_name_with_slashes_escaped() {
         let root = MoRef::new("Folder", "group-d1");
@@ -189,7 +193,7 @@ mod tests {
         ancestors.add(&object("Folder", "group-v3", "vm", Some(("Datacenter", "dc-2"))));
         ancestors.add(&object("Folder", "group-v4", "a%2fb", Some(("Folder", "group-v3"))));
         let vm = object("VirtualMachine", "vm-5", "web/01", Some(("Folder", "group-v4")));
-        assert_eq!(ancestors.path_of(&vm.properties, &root), "/DC0/vm/a%2fb/web%2f01");
+        assert_eq!(path_of(&ancestors, &vm, &root), "/DC0/vm/a%2fb/web%2f01");
     }
 
     #[test]
@@ -208,7 +212,7 @@ mod tests {
         ancestors.add(&object("VirtualApp", "vapp-3", "alone", Some(("ResourcePool", "resgroup-1"))));
         let path_in = |vapp| {
             let vm = related("VirtualMachine", "vm-5", "web", "parentVApp", Some(("VirtualApp", vapp)));
-            ancestors.path_of(&vm.properties, &root)
+            path_of(&ancestors, &vm, &root)
         };
         assert_eq!(path_in("vapp-2"), "/vm/outer/inner/web");
         assert_eq!(path_in("vapp-3"), "/alone/web");
@@ -220,10 +224,10 @@ mod tests {
         let mut ancestors = Ancestors::default();
         ancestors.add(&object("Folder", "group-v3", "team", Some(("Folder", "hidden"))));
         let vm = object("VirtualMachine", "vm-5", "web", Some(("Folder", "group-v3")));
-        assert_eq!(ancestors.path_of(&vm.properties, &root), "/team/web");
+        assert_eq!(path_of(&ancestors, &vm, &root), "/team/web");
         ancestors.add(&object("Folder", "loop", "x", Some(("Folder", "loop"))));
         let vm = object("VirtualMachine", "vm-6", "web", Some(("Folder", "loop")));
-        assert!(ancestors.path_of(&vm.properties, &root).ends_with("/x/web"));
+        assert!(path_of(&ancestors, &vm, &root).ends_with("/x/web"));
     }
 
     #[test]

@@ -115,6 +115,20 @@ impl<'a> ReplyReader<'a> {
         }
     }
 
+    /// As [`next_child`](Self::next_child), but only steps into it: [`fill`](Self::fill) reads it, or this again its
+    /// own children. `None` steps out.
+    pub(crate) fn enter_child(&mut self) -> Result<Option<Element>, Malformed> {
+        match self.pull.next()? {
+            Next::Entered(element) => Ok(Some(element)),
+            Next::Left => Ok(None),
+        }
+    }
+
+    /// The rest of an element that was stepped into.
+    pub(crate) fn fill(&mut self, element: Element) -> Result<Element, Malformed> {
+        self.pull.fill(element)
+    }
+
     fn enter(&mut self) -> Result<Option<Element>, Malformed> {
         loop {
             match self.pull.next()? {

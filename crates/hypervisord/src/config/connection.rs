@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::environment::Environment;
+use super::inventory::InventoryCache;
 use super::pool::SessionPool;
 use super::read::{Reader, Values, boolean, one_of, path};
 use super::secret;
@@ -42,6 +43,8 @@ pub struct ProviderConfig {
     pub known_hosts: Option<PathBuf>,
     /// How its sessions are kept, as those of all connections.
     pub session_pool: SessionPool,
+    /// How its inventory is kept in memory, as those of all connections.
+    pub inventory_cache: InventoryCache,
     /// How long to wait for it.
     pub limits: TimeLimits,
 }
@@ -107,6 +110,7 @@ impl ProviderConfig {
             value.insert("proxy".into(), proxy.expose_secret().into());
         }
         value.insert("connection_pool".into(), self.session_pool.to_value());
+        value.insert("inventory_cache".into(), self.inventory_cache.to_value());
         let TimeLimits { connect, call, stream_idle } = self.limits;
         for (key, limit) in
             [("connect_timeout", connect), ("call_timeout", call), ("stream_idle_timeout", stream_idle)]
@@ -218,6 +222,7 @@ fn read_one(
         proxy,
         known_hosts: None,
         session_pool: SessionPool::default(),
+        inventory_cache: InventoryCache::default(),
         limits,
     })
 }

@@ -64,6 +64,7 @@ pub(super) static TOP: Section = Section {
         with_keys("tls", &TLS),
         with_keys("server", &SERVER),
         with_keys("connection_pool", &POOL),
+        with_keys("inventory_cache", &INVENTORY),
         with_keys("webhooks", &WEBHOOK),
         with_default("webhook_allow_private", "false"),
         with_default("webhook_progress_interval", "5s"),
@@ -138,6 +139,10 @@ pub(super) static POOL: Section = Section {
         with_default("borrow_timeout", "30s"),
     ],
 };
+
+/// The keys of `inventory_cache`.
+pub(super) static INVENTORY: Section =
+    Section { keys: &[with_default("enabled", "true"), with_default("idle_timeout", "10m")] };
 
 /// The keys of an entry of `webhooks`. Their defaults are the endpoint's own.
 pub(super) static WEBHOOK: Section = Section {

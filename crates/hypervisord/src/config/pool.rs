@@ -59,7 +59,8 @@ impl Default for SessionPool {
     }
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
+/// A time that is longer than zero.
+pub(super) fn positive(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text)?;
     if time.is_zero() {
         Err("must be longer than zero; write a time such as 30s".to_owned())

@@ -23,6 +23,7 @@ struct Shown<'a> {
     providers: Vec<ShownProvider<'a>>,
     known_hosts: String,
     connection_pool: ShownPool,
+    inventory_cache: ShownInventory,
     timeout: String,
     download_workers: u32,
     retry_attempts: u32,
@@ -52,6 +53,12 @@ struct Shown<'a> {
     webhook_progress_interval: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_key_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownInventory {
+    enabled: bool,
+    idle_timeout: String,
 }
 
 #[derive(Serialize)]
@@ -238,6 +245,10 @@ pub(super) fn yaml(config: &Config) -> String {
             idle_timeout: duration::display(config.session_pool.idle_timeout),
             health_check_interval: duration::display(config.session_pool.health_check_interval),
             borrow_timeout: duration::display(config.session_pool.borrow_timeout),
+        },
+        inventory_cache: ShownInventory {
+            enabled: config.inventory_cache.enabled,
+            idle_timeout: duration::display(config.inventory_cache.idle_timeout),
         },
         timeout: config.timeout.map_or_else(|| "0".to_owned(), duration::display),
         download_workers: config.download_workers,

@@ -120,6 +120,7 @@ fn each_mistake_names_key_line_and_remedy() {
         ("vcenterurl: a\nvcenter_url: b\n", "vcenter_url", 2, "given twice"),
         ("connection_pool: 5\n", "connection_pool", 1, "keys and values"),
         ("connection_pool:\n  max_connections: 0\n", "connection_pool.max_connections", 2, "from 1 to 100"),
+        ("inventory_cache:\n  idle_timeout: 0s\n", "inventory_cache.idle_timeout", 2, "longer than zero"),
         ("connection_pool:\n  idle_timeout: 0s\n", "connection_pool.idle_timeout", 2, "longer than zero"),
         ("connection_pool:\n  max_conections: 3\n", "connection_pool.max_conections", 2, "max_connections"),
         ("- a\n", "", 1, "keys and values"),
@@ -291,6 +292,17 @@ fn the_session_pool_is_read_and_handed_to_each_connection() {
     let value = config.providers[0].to_value();
     assert_eq!(value["connection_pool"]["max_connections"], 9);
     hypersdk_vsphere::factory(&value).expect("the provider reads it");
+}
+
+#[test]
+fn whether_the_inventory_is_kept_is_handed_to_each_connection() {
+    assert!(load("").unwrap().inventory_cache.enabled);
+    let config =
+        load(&format!("{CONNECTION}inventory_cache:\n  enabled: false\n  idle_timeout: 1h\n")).unwrap();
+    let value = config.providers[0].to_value();
+    assert_eq!(value["inventory_cache"], serde_json::json!({ "enabled": false, "idle_timeout": "1h" }));
+    let provider = hypersdk_vsphere::factory(&value).expect("the provider reads it");
+    assert!(provider.inventory().is_none());
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! What other parts of the daemon count by themselves: session pools and webhooks, copied at each scrape.
+//! What other parts of the daemon count by themselves: session pools, kept inventories and webhooks, copied at each
+//! scrape.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hypersdk_core::{ConnectionStats, NamedProvider};
+use hypersdk_core::{ConnectionStats, InventoryStats, NamedProvider};
 use hypersdk_webhook::{EndpointStats, WebhookStats};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// The session pools, by connection.
 #[derive(Debug, Default)]
@@ -18,6 +19,15 @@ pub(super) struct PoolMetrics {
     reuse_ratio: Family<ProviderLabel, Gauge<f64, AtomicU64>>,
     created: Family<ProviderLabel, Counter>,
     reused: Family<ProviderLabel, Counter>,
+}
+
+/// The inventories kept in memory, by connection.
+#[derive(Debug, Default)]
+pub(super) struct InventoryMetrics {
+    vms: Family<ProviderLabel, Gauge>,
+    age: Family<ProviderLabel, Gauge<f64, AtomicU64>>,
+    readings: Family<ProviderLabel, Counter>,
+    changes: Family<ProviderLabel, Counter>,
 }
 
 /// The webhooks, by endpoint.
@@ -62,6 +72,37 @@ impl PoolMetrics {
         self.reuse_ratio.get_or_create(&label).set(stats.reuse_ratio());
         store(&self.created.get_or_create(&label), stats.total_created);
         store(&self.reused.get_or_create(&label), stats.total_reused);
+    }
+}
+
+impl InventoryMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("inventory_vms", "VMs of the inventory kept in memory", self.vms.clone());
+        let age = "Since the source last confirmed the kept inventory, none if there is none to vouch for";
+        registry.register_with_unit("inventory_age", age, Unit::Seconds, self.age.clone());
+        let readings = "How often the whole inventory was read since the start";
+        registry.register("inventory_readings", readings, self.readings.clone());
+        let changes = "Changes of the inventory that the source told since the start";
+        registry.register("inventory_changes", changes, self.changes.clone());
+    }
+
+    pub(super) fn copy(&self, providers: impl Iterator<Item = NamedProvider>) {
+        for NamedProvider { name, provider } in providers {
+            if let Some(inventory) = provider.inventory() {
+                self.set(name.to_string(), &inventory.stats());
+            }
+        }
+    }
+
+    pub(super) fn set(&self, provider: String, stats: &InventoryStats) {
+        let label = ProviderLabel { provider };
+        self.vms.get_or_create(&label).set(gauge(stats.vms));
+        match stats.age {
+            Some(age) => _ = self.age.get_or_create(&label).set(age.as_secs_f64()),
+            None => _ = self.age.remove(&label),
+        }
+        store(&self.readings.get_or_create(&label), stats.readings);
+        store(&self.changes.get_or_create(&label), stats.changes);
     }
 }
 

@@ -37,6 +37,7 @@ impl Metrics {
         let running = sources.manager.list(&running).await?;
         self.transfer_rate.set(running.jobs.iter().map(|job| job.progress.bytes_per_second).sum());
         self.pools.copy(sources.providers.instances());
+        self.inventories.copy(sources.providers.instances());
         self.webhooks.copy(&sources.webhooks.stats());
         if let Some(path) = &sources.database {
             self.database_size.set(size(path));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use hypersdk_core::ConnectionStats;
+use hypersdk_core::{ConnectionStats, InventoryStats};
 use hypersdk_webhook::EndpointStats;
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ fn known() -> BTreeSet<String> {
     metrics.jobs_ended.get_or_create(&StatusLabel { status: "failed" }).inc();
     metrics.store_latency.get_or_create(&OperationLabel { operation: "read" }).observe(0.0);
     metrics.pools.set("default".to_owned(), &ConnectionStats::default());
+    let mut inventory = InventoryStats::default();
+    inventory.age = Some(Duration::ZERO);
+    metrics.inventories.set("default".to_owned(), &inventory);
     metrics.webhooks.set("chat".to_owned(), &EndpointStats::default());
     metrics.answered(&Method::GET, None, StatusCode::OK, Duration::ZERO);
     prometheus_client::encoding::text::encode(&mut text, &metrics.registry.lock().unwrap()).unwrap();

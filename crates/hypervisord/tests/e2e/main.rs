@@ -9,6 +9,7 @@ mod durability;
 mod faults;
 mod imports;
 mod input;
+mod inventory;
 mod kills;
 mod leftovers;
 mod main_job;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::VmId;
 use crate::provider::{
     ByteStream, Capabilities, ConnectionStats, Descriptor, ExportOptions, ExportSession, ExportSource,
-    HostDigest, Orphan, PackagedFile, Preflight, PreflightDepth, Provider, SourceFile,
+    HostDigest, Inventory, Orphan, PackagedFile, Preflight, PreflightDepth, Provider, SourceFile,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -63,6 +63,10 @@ impl Provider for Limit {
             .map_err(|_| Error::cancelled("wait for an export slot"))?;
         let inner = self.inner.open_export(vm, options).await?;
         Ok(Box::new(LimitedSession { inner, permit }))
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        self.inner.inventory()
     }
 
     fn connections(&self) -> ConnectionStats {

@@ -7,7 +7,8 @@ use futures::stream::BoxStream;
 use crate::error::{Error, Result, RetryHint};
 use crate::id::VmId;
 use crate::provider::{
-    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Inventory, Orphan, Preflight,
+    PreflightDepth, Provider,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -132,6 +133,10 @@ impl Provider for Retry {
                 Err(error) => self.pause(&mut attempt, error).await?,
             }
         }
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        self.inner.inventory()
     }
 
     fn connections(&self) -> ConnectionStats {

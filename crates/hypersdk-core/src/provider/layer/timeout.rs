@@ -7,7 +7,8 @@ use futures::stream::BoxStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::VmId;
 use crate::provider::{
-    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Inventory, Orphan, Preflight,
+    PreflightDepth, Provider,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -65,6 +66,10 @@ impl Provider for Timeout {
 
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
         self.bounded("open export", self.inner.open_export(vm, options)).await
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        self.inner.inventory()
     }
 
     fn connections(&self) -> ConnectionStats {

@@ -7,7 +7,8 @@ use tracing::Instrument;
 use crate::error::Result;
 use crate::id::VmId;
 use crate::provider::{
-    Capabilities, ConnectionStats, ExportOptions, ExportSession, Orphan, Preflight, PreflightDepth, Provider,
+    Capabilities, ConnectionStats, ExportOptions, ExportSession, Inventory, Orphan, Preflight,
+    PreflightDepth, Provider,
 };
 use crate::vm::{VmFilter, VmSelector, VmSummary};
 
@@ -61,6 +62,10 @@ impl Provider for Traced {
     async fn open_export(&self, vm: &VmId, options: &ExportOptions) -> Result<Box<dyn ExportSession>> {
         let span = tracing::info_span!("open_export", provider = %self.name, %vm);
         self.inner.open_export(vm, options).instrument(span).await
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        self.inner.inventory()
     }
 
     fn connections(&self) -> ConnectionStats {

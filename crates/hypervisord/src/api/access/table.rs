@@ -60,6 +60,7 @@ pub(crate) const TABLE: &[(&str, &str, Least)] = &[
     ("DELETE", "/orphans/{id}", RULE),
     ("GET", "/vms", LOOK),
     ("GET", "/vms/list", LOOK),
+    ("GET", "/vms/events", LOOK),
     ("GET", "/vms/{id}", LOOK),
     ("GET", "/schedules", LOOK),
     ("GET", "/schedules/{id}", LOOK),

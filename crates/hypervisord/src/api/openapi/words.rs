@@ -1,6 +1,6 @@
 //! Schemas of fields that hold one of a few words, from the tables that reading and showing go by.
 
-use hypersdk_core::{JobStatus, Phase};
+use hypersdk_core::{JobStatus, Phase, PowerState};
 use serde::Serialize;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -41,6 +41,10 @@ pub(in crate::api) fn phase() -> RefOr<Schema> {
         Phase::Verifying,
         Phase::Done,
     ])
+}
+
+pub(in crate::api) fn power_state() -> RefOr<Schema> {
+    spelt(&[PowerState::On, PowerState::Off, PowerState::Suspended])
 }
 
 pub(in crate::api) fn format() -> RefOr<Schema> {
