@@ -36,7 +36,7 @@ impl Driver {
                 "retry_attempts": 20,
                 "retry_delay": "100ms",
             });
-            if self.number % 40 == 0 {
+            if self.number % 40 == 1 {
                 job["package_name"] = json!(id);
             }
             if place == 3 {
@@ -82,7 +82,7 @@ impl Driver {
                 let body = json!({ "job_ids": [format!("job-{:05}", self.number - 2)] });
                 let _ = self.http.post(format!("{base}/jobs/cancel")).json(&body).send().await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
@@ -99,6 +99,8 @@ async fn crash(configure: impl FnOnce(DaemonConfig) -> DaemonConfig, query: impl
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("taken.ova"), "somebody else's").unwrap();
     let config = configure(DaemonConfig::over(&sim, directory.path()).set("max_concurrent_jobs", "4"));
+    // Reqwest wants a provider even for plain HTTP; somebody else may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut driver = Driver::default();
     let crashes = scale("HYPERSDK_CRASHES", 300);
     for _ in 0..crashes {
