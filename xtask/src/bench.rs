@@ -16,6 +16,7 @@ mod pool;
 mod report;
 mod series;
 mod simulator;
+mod store;
 mod usage;
 mod webhooks;
 
@@ -40,6 +41,10 @@ pub(crate) enum Bench {
     Inventory(inventory::InventoryOptions),
     /// Deliveries a second to a local receiver, and memory while many wait.
     Webhooks(webhooks::WebhookOptions),
+    /// Jobs a second through the queue, and a daemon with a million jobs and ten thousand schedules.
+    Store(store::StoreOptions),
+    #[command(hide = true)]
+    Jobs(store::Jobs),
     #[command(hide = true)]
     Receive(webhooks::Receive),
     #[command(hide = true)]
@@ -107,6 +112,13 @@ impl Bench {
             }
             Bench::ServeInventory(serve) => {
                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
+            }
+            Bench::Store(options) => {
+                let gate = !options.no_gate;
+                conclude(&single()?.block_on(store::run(&options))?, gate)
+            }
+            Bench::Jobs(jobs) => {
+                tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(jobs.run())
             }
             Bench::Receive(receive) => single()?.block_on(receive.run()),
             Bench::Download(download) => single()?.block_on(download.run()),

@@ -89,10 +89,11 @@ impl Exporter {
         let vm = or_cancelled(context, provider.provider.get(&spec.vm)).await?;
         let name = plan::package_name(spec.package_name.as_deref(), &vm.name);
         let signer = sign::signer(spec)?;
-        let target = Target::new(spec.output_dir.clone(), name, spec.format, context.id.clone())
-            .wrapped(spec.archive_compression)
-            .beside(!spec.cleanup_ovf);
-        let resumed = resume(&target, &context.id, spec.overwrite);
+        let target =
+            Target::new(spec.output_dir.clone(), name, spec.format, (context.id.clone(), context.attempt))
+                .wrapped(spec.archive_compression)
+                .beside(!spec.cleanup_ovf);
+        let resumed = resume(&target, spec.overwrite);
         if let Some(outcome) = or_cancelled(context, resumed).await? {
             context.log(
                 LogLevel::Info,
@@ -181,6 +182,7 @@ impl Exporter {
             version: 1,
             tool: concat!("hypersdk ", env!("CARGO_PKG_VERSION")).to_owned(),
             job: context.id.clone(),
+            attempt: context.attempt,
             source,
             started_at: started.0,
             finished_at: Utc::now(),
@@ -197,9 +199,7 @@ impl Exporter {
         let overwrite = spec.overwrite;
         let published = blocking("publish", move || {
             receipt.write(&target.partial_receipt())?;
-            publish::publish(&target, overwrite).inspect_err(|_| {
-                let _ = target.remove_partials();
-            })
+            publish::publish(&target, overwrite).map_err(|refused| refused.given_up(&target))
         })
         .await;
         published?;

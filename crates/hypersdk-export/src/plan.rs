@@ -16,8 +16,9 @@ const POWER_MARK: &str = "was-running";
 
 /// Where a package goes: its final name, and the names it is built under.
 ///
-/// Everything unfinished ends in `.partial` and carries the job's id, so that a later attempt of the same job
-/// finds and removes what an earlier one left, and nothing else.
+/// Everything unfinished ends in `.partial` and carries the job's id and the number of the attempt, so that a later
+/// attempt of the same job finds and removes what earlier ones left, and nothing else. An attempt whose process only
+/// slept may still be writing when the next one has begun: they share no file.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) directory: PathBuf,
@@ -27,12 +28,23 @@ pub(crate) struct Target {
     pub(crate) wrapped: Option<ArchiveCompression>,
     /// An OVF directory stays beside the archive.
     beside: bool,
-    job: JobId,
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
 }
 
 impl Target {
-    pub(crate) fn new(directory: PathBuf, name: String, format: PackageFormat, job: JobId) -> Self {
-        Target { directory, name, format, wrapped: None, beside: false, job }
+    pub(crate) fn new(
+        directory: PathBuf,
+        name: String,
+        format: PackageFormat,
+        (job, attempt): (JobId, u32),
+    ) -> Self {
+        Target { directory, name, format, wrapped: None, beside: false, job, attempt }
+    }
+
+    /// The same of an earlier attempt.
+    pub(crate) fn of_attempt(&self, attempt: u32) -> Self {
+        Target { attempt, ..self.clone() }
     }
 
     /// The finished package: an OVA file or the directory of an OVF package.
@@ -109,7 +121,7 @@ impl Target {
         self.partial("receipt")
     }
 
-    /// Says that this job switched the VM off, which was running before.
+    /// Says that this job switched the VM off, which was running before: of no attempt alone.
     pub(crate) fn power_mark(&self) -> PathBuf {
         self.directory.join(format!("{}.{POWER_MARK}.{}.partial", self.name, self.job))
     }
@@ -120,19 +132,26 @@ impl Target {
     }
 
     fn partial(&self, what: &str) -> PathBuf {
-        self.directory.join(format!("{}.{what}.{}.partial", self.name, self.job))
+        // An at sign is in no package's name and in no job's id.
+        self.directory.join(format!("{}.{what}@{}@{}.partial", self.name, self.job, self.attempt))
     }
 
-    /// Removes whatever this job left unfinished in the directory, under any package name, but for what it has
-    /// to remember.
+    /// The attempt of this job that left `name` unfinished, if one did.
+    fn left_by(&self, name: &str) -> Option<u32> {
+        let mut parts = name.splitn(3, '@').skip(1);
+        let (job, rest) = (parts.next()?, parts.next()?);
+        let (attempt, _) = rest.split_once(".partial")?;
+        if job == self.job.as_str() { attempt.parse().ok() } else { None }
+    }
+
+    /// Removes whatever this attempt and earlier ones of its job left unfinished in the directory, under any package
+    /// name, but for what the job has to remember.
     pub(crate) fn remove_partials(&self) -> Result<()> {
-        let ending = format!(".{}.partial", self.job);
         let read = |error| Error::io(format!("read directory {}", self.directory.display()), error);
         for entry in std::fs::read_dir(&self.directory).map_err(read)? {
             let entry = entry.map_err(read)?;
-            let remembered = format!(".{POWER_MARK}{ending}");
-            let is_leftover = |name: &str| name.contains(&ending) && !name.ends_with(&remembered);
-            if entry.file_name().to_str().is_some_and(is_leftover) {
+            let left_by = entry.file_name().to_str().and_then(|name| self.left_by(name));
+            if left_by.is_some_and(|attempt| attempt <= self.attempt) {
                 remove(&entry.path())?;
             }
         }
@@ -316,17 +335,24 @@ mod tests {
     }
 
     #[test]
-    fn only_this_jobs_leftovers_are_removed() {
+    fn only_leftovers_of_this_job_and_of_no_later_attempt_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let target = |job: &str| {
-            Target::new(dir.path().to_owned(), "web".into(), PackageFormat::Ova, job.parse().unwrap())
+        let target = |job: &str, attempt| {
+            let job = (job.parse().unwrap(), attempt);
+            Target::new(dir.path().to_owned(), "web".into(), PackageFormat::Ova, job)
         };
-        std::fs::write(target("a").partial_package(), "x").unwrap();
-        std::fs::create_dir(target("a").partial_ovf_directory()).unwrap();
-        std::fs::write(target("b").partial_package(), "x").unwrap();
-        target("a").remove_partials().unwrap();
-        assert!(!target("a").partial_package().exists() && !target("a").partial_ovf_directory().exists());
-        assert!(target("b").partial_package().exists());
+        for (job, attempt) in [("a", 1), ("a", 2), ("a", 3), ("a.1", 1), ("b", 1), ("b.a", 1)] {
+            std::fs::write(target(job, attempt).partial_package(), "x").unwrap();
+        }
+        std::fs::create_dir(target("a", 1).partial_ovf_directory()).unwrap();
+        target("a", 2).remove_partials().unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let expected = ["a.1@1", "a@3", "b.a@1", "b@1"].map(|job| format!("web.ova@{job}.partial"));
+        assert_eq!(left, expected);
     }
 
     #[test]

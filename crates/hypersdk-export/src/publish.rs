@@ -3,6 +3,10 @@
 //! Receipt first: once it has its name, all the rest is whole and durable under partial names, and whoever finds
 //! the receipt of this job can go on ([`resume`](crate::resume)). Then the OVF directory that may stay beside an
 //! archive, then the package. A package found without its job's receipt is somebody else's.
+//!
+//! A process may sleep between two names, for as long as it takes another to get the job, and to do it. That one has
+//! begun by removing what earlier attempts left, or by going on with this very publication; either way what is to get
+//! its name is gone, and this process touches nothing more. So no name is given that a later attempt has given.
 
 use std::fs::File;
 use std::io;
@@ -12,43 +16,103 @@ use hypersdk_core::{Error, ErrorKind, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::plan::Target;
+use crate::receipt::Receipt;
 
-/// Renames receipt and package into place and makes the names durable. If one of them is refused, all are as
-/// they were before.
-pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<()> {
-    let receipt = Placed::put(target.partial_receipt(), target.receipt(), true)?;
-    publish_rest(target, overwrite, receipt)
+/// Why a package did not get its names.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// One of them is taken, or the file system failed; all are as they were before.
+    AsBefore(Error),
+    /// A later attempt of the job is at it; nothing here is this one's to change.
+    Lost(Error),
 }
 
-/// The same, once the receipt has its name.
+impl Refused {
+    /// What was to be published is removed, if it is still this attempt's.
+    pub(crate) fn given_up(self, target: &Target) -> Error {
+        match self {
+            Refused::AsBefore(error) => {
+                let _ = target.remove_partials();
+                error
+            }
+            Refused::Lost(error) => error,
+        }
+    }
+}
+
+/// The error of an attempt whose job is another's by now.
+pub(crate) fn lost(target: &Target) -> Error {
+    let message =
+        format!("a later attempt of job {} has gone on from attempt {}", target.job, target.attempt);
+    Error::new(ErrorKind::Conflict, "name the package", message)
+}
+
+/// Renames receipt and package into place and makes the names durable.
+pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<(), Refused> {
+    if !target.partial_result().exists() {
+        return Err(Refused::Lost(lost(target)));
+    }
+    let receipt = Placed::put(target.partial_receipt(), target.receipt(), true).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            Refused::Lost(lost(target))
+        } else {
+            Refused::AsBefore(error)
+        }
+    })?;
+    let displaced = receipt.displaced().and_then(|path| Receipt::read(path).ok());
+    if displaced.is_some_and(|other| other.job == target.job && other.attempt > target.attempt) {
+        take_back(vec![receipt]);
+        return Err(Refused::AsBefore(lost(target)));
+    }
+    name_the_rest(target, overwrite, receipt, true)
+}
+
+/// Goes on with a publication once the receipt has its name; other names may have been given, too. If one of them is
+/// refused, all are as they were before.
 pub(crate) fn publish_beside_receipt(target: &Target, overwrite: bool) -> Result<()> {
     // Whatever receipt was there before is under the partial name now.
     let before = if target.partial_receipt().exists() { Before::Exchanged } else { Before::Nothing };
-    publish_rest(target, overwrite, Placed { from: target.partial_receipt(), to: target.receipt(), before })
+    let receipt = Placed { from: target.partial_receipt(), to: target.receipt(), before };
+    name_the_rest(target, overwrite, receipt, false).map_err(|refused| match refused {
+        Refused::AsBefore(error) | Refused::Lost(error) => error,
+    })
 }
 
-fn publish_rest(target: &Target, overwrite: bool, receipt: Placed) -> Result<()> {
+/// Gives the names after the receipt's: `all` of them, or those that were not given before.
+fn name_the_rest(target: &Target, overwrite: bool, receipt: Placed, all: bool) -> Result<(), Refused> {
     let mut placed = vec![receipt];
-    let mut place = || -> Result<()> {
+    let mut place = || -> Result<(), Refused> {
         // The receipt must not get lost while what follows stays.
-        sync_directory(&target.directory)?;
+        sync_directory(&target.directory).map_err(Refused::AsBefore)?;
         for (from, to) in target.renames() {
-            if from.exists() {
-                placed.push(Placed::put(from, to, overwrite)?);
+            match Placed::put(from, to, overwrite) {
+                Ok(named) => placed.push(named),
+                Err(error) if error.kind() == ErrorKind::NotFound && all => {
+                    return Err(Refused::Lost(lost(target)));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Refused::AsBefore(error)),
             }
         }
-        sync_directory(&target.directory)
+        sync_directory(&target.directory).map_err(Refused::AsBefore)
     };
-    if let Err(error) = place() {
-        for undone in placed.into_iter().rev() {
-            if let Err(error) = undone.take_back() {
-                tracing::warn!(error = %error.chain(), "a name could not be given back");
-            }
+    match place() {
+        // What was replaced has partial names now.
+        Ok(()) => target.remove_partials().map_err(Refused::AsBefore),
+        Err(Refused::AsBefore(error)) => {
+            take_back(placed);
+            Err(Refused::AsBefore(error))
         }
-        return Err(error);
+        Err(lost) => Err(lost),
     }
-    // What was replaced has partial names now.
-    target.remove_partials()
+}
+
+fn take_back(placed: Vec<Placed>) {
+    for undone in placed.into_iter().rev() {
+        if let Err(error) = undone.take_back() {
+            tracing::warn!(error = %error.chain(), "a name could not be given back");
+        }
+    }
 }
 
 /// Refuses to go on where something of one of the package's names is.
@@ -117,6 +181,15 @@ impl Placed {
         Ok(Placed { from, to, before })
     }
 
+    /// Where that is by now which had the name before.
+    fn displaced(&self) -> Option<&Path> {
+        match &self.before {
+            Before::Nothing => None,
+            Before::Exchanged => Some(&self.from),
+            Before::Aside(aside) => Some(aside),
+        }
+    }
+
     /// Makes it as if this had not been done.
     fn take_back(self) -> Result<()> {
         let Placed { from, to, before } = self;
@@ -160,7 +233,7 @@ mod tests {
     /// A finished archive with its directory and its receipt, under their partial names.
     fn room() -> Room {
         let directory = tempfile::tempdir().unwrap();
-        let (name, job) = ("web".to_owned(), "job-1".parse().unwrap());
+        let (name, job) = ("web".to_owned(), ("job-1".parse().unwrap(), 2));
         let target = Target::new(directory.path().to_owned(), name, PackageFormat::Ova, job).beside(true);
         std::fs::write(target.partial_receipt(), "new").unwrap();
         std::fs::write(target.partial_package(), "new").unwrap();
@@ -194,7 +267,7 @@ mod tests {
                     std::fs::write(room.target.receipt(), receipt).unwrap();
                 }
                 let before = room.names();
-                let error = publish(&room.target, false).unwrap_err();
+                let Err(Refused::AsBefore(error)) = publish(&room.target, false) else { panic!("{name}") };
                 assert_eq!(error.kind(), ErrorKind::Conflict);
                 assert_eq!(room.names(), before);
                 assert_eq!(room.content("web.receipt.json"), receipt);
@@ -218,6 +291,51 @@ mod tests {
         assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("new".into(), "new".into()));
         assert!(room.target.ovf_directory().join("new").exists());
         assert_eq!(room.names(), 3);
+    }
+
+    /// A receipt of the same job.
+    fn receipt(attempt: u32) -> String {
+        let receipt = serde_json::json!({
+            "version": 1, "tool": "test", "job": "job-1", "attempt": attempt,
+            "source": {"provider": "sim", "vm": "vm-1", "vm_name": "web", "host": null},
+            "started_at": "2026-11-24T00:00:00Z", "finished_at": "2026-11-24T00:00:00Z",
+            "outcome": {"vm_name": "web", "output_dir": "/", "ovf_path": "/", "files": [], "total_size": 1,
+                        "duration_seconds": 1.0, "checksum": "00"},
+        });
+        let text = receipt.to_string();
+        serde_json::from_str::<Receipt>(&text).expect("it is a receipt");
+        text
+    }
+
+    #[test]
+    fn an_attempt_that_slept_gives_no_name_that_a_later_one_has_given() {
+        // Asleep before the first name: the later attempt has removed what was to get it.
+        let room = room();
+        std::fs::remove_file(room.target.partial_package()).unwrap();
+        std::fs::write(room.target.receipt(), receipt(3)).unwrap();
+        std::fs::write(room.target.package(), "later").unwrap();
+        let Err(Refused::Lost(_)) = publish(&room.target, true) else { panic!("it slept") };
+        assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), receipt(3)));
+
+        // The same, asleep after the look at what is to get the names.
+        std::fs::write(room.target.partial_package(), "new").unwrap();
+        let Err(Refused::AsBefore(error)) = publish(&room.target, true) else { panic!("it slept") };
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), receipt(3)));
+
+        // Asleep between two names: the later attempt has gone on from the receipt.
+        let given = receipt(2);
+        std::fs::write(room.target.receipt(), &given).unwrap();
+        std::fs::remove_file(room.target.partial_package()).unwrap();
+        let named = Placed {
+            from: room.target.partial_receipt(),
+            to: room.target.receipt(),
+            before: Before::Nothing,
+        };
+        let Err(Refused::Lost(_)) = name_the_rest(&room.target, true, named, true) else {
+            panic!("it slept")
+        };
+        assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), given));
     }
 
     #[test]

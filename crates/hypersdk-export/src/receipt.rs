@@ -17,6 +17,9 @@ pub struct Receipt {
     pub tool: String,
     /// The job that did.
     pub job: JobId,
+    /// Which attempt at the job wrote it, from 1; 0 if an earlier version of the program did.
+    #[serde(default)]
+    pub attempt: u32,
     /// Where the VM came from.
     pub source: ExportSource,
     /// When the export began.

@@ -3,21 +3,28 @@
 
 use std::path::{Path, PathBuf};
 
-use hypersdk_core::{ErrorKind, JobId, Outcome, Result};
+use hypersdk_core::{ErrorKind, Outcome, Result};
 use hypersdk_ova::verify::{Level, verify};
 
 use crate::blocking::blocking;
 use crate::plan::{self, Target};
-use crate::publish::publish_beside_receipt;
+use crate::publish::{lost, publish_beside_receipt};
 use crate::receipt::Receipt;
 
 /// Goes on with the publication that the receipt of this job began. `None` if there is none: then nothing of
 /// this job has a final name, and the export begins anew.
-pub(crate) async fn resume(target: &Target, job: &JobId, overwrite: bool) -> Result<Option<Outcome>> {
+///
+/// # Errors
+/// `Conflict` if a later attempt of the job has got that far: then this one's process has slept and lost its claim.
+pub(crate) async fn resume(target: &Target, overwrite: bool) -> Result<Option<Outcome>> {
     let Ok(receipt) = Receipt::read(&target.receipt()) else { return Ok(None) };
-    if receipt.job != *job {
+    if receipt.job != target.job {
         return Ok(None);
     }
+    if receipt.attempt > target.attempt {
+        return Err(lost(target));
+    }
+    let (now, target) = (target, &target.of_attempt(receipt.attempt));
     let (mut whole, mut published) = (true, Vec::new());
     for (partial, final_name) in target.renames() {
         if holds(&final_name, &receipt.outcome).await {
@@ -29,14 +36,15 @@ pub(crate) async fn resume(target: &Target, job: &JobId, overwrite: bool) -> Res
         }
     }
     if whole {
-        let target = target.clone();
+        let (target, now) = (target.clone(), now.clone());
         let publish = move || {
             publish_beside_receipt(&target, overwrite).inspect_err(|error| {
                 // Somebody else has the name for good.
                 if error.kind() == ErrorKind::Conflict {
-                    let _ = target.remove_partials();
+                    let _ = now.remove_partials();
                 }
-            })
+            })?;
+            now.remove_partials()
         };
         blocking("publish", publish).await?;
         return Ok(Some(receipt.outcome));

@@ -124,9 +124,13 @@ impl Schedule {
             if known(*planned_at) {
                 continue;
             }
-            // All that are to be caught up are wanted, so they wait for each other.
-            let overlap = if *cause == Cause::CatchUp { Overlap::Queue } else { self.spec.overlap };
-            match self.place(&queue, overlap) {
+            let place = match cause {
+                // All that are to be caught up are wanted, so they wait for each other, however many there are.
+                Cause::CatchUp if queue.is_empty() => Place::Now,
+                Cause::CatchUp => Place::Later,
+                _ => self.place(&queue, self.spec.overlap),
+            };
+            match place {
                 Place::Now => queue.push(self.firing(*planned_at, *cause, FiringState::Pending, now)),
                 Place::Later => queue.push(self.firing(*planned_at, *cause, FiringState::Waiting, now)),
                 Place::Instead => {
@@ -174,7 +178,9 @@ impl Schedule {
     }
 
     fn place(&self, open: &[Firing], overlap: Overlap) -> Place {
-        let waiting = open.iter().filter(|firing| firing.state == FiringState::Waiting).count();
+        let in_time = |firing: &&Firing| firing.cause != Cause::CatchUp;
+        let waiting =
+            open.iter().filter(|firing| firing.state == FiringState::Waiting).filter(in_time).count();
         match (open.last(), overlap) {
             (None, _) => Place::Now,
             (Some(last), Overlap::Skip) => {

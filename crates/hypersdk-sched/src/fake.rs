@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,6 +19,7 @@ pub struct FakeLauncher {
     state: watch::Sender<State>,
     latest: watch::Sender<Seq>,
     plan: Mutex<VecDeque<ErrorKind>>,
+    takes: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,11 @@ impl FakeLauncher {
     /// A launcher that fails with these kinds first.
     pub fn failing(kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         FakeLauncher { plan: Mutex::new(kinds.into_iter().collect()), ..FakeLauncher::default() }
+    }
+
+    /// A launcher that takes so long each time.
+    pub fn slow(takes: Duration) -> Self {
+        FakeLauncher { takes, ..FakeLauncher::default() }
     }
 
     /// Every successful launch so far.
@@ -95,6 +102,7 @@ impl Launcher for FakeLauncher {
         if let Some(kind) = self.plan.lock().expect("no holder of this lock panics").pop_front() {
             return Err(Error::new(kind, "fake launch", "told to fail"));
         }
+        tokio::time::sleep(self.takes).await;
         let text = format!("{}-{}", schedule.id, firing.planned_at.timestamp_micros());
         let job: JobId = text.parse().expect("a schedule's id and a number");
         self.state.send_modify(|state| {

@@ -63,7 +63,7 @@ impl Default for SchedulerConfig {
             clock: Clock::system(),
             grace: Duration::from_secs(60),
             look: Duration::from_secs(5),
-            silence: Duration::from_secs(180),
+            silence: Duration::from_secs(30),
             patience: Duration::from_secs(15 * 60),
             try_timeout: Duration::from_secs(120),
             exclusive: false,

@@ -33,6 +33,11 @@ pub(crate) fn lost(id: &JobId) -> Error {
     Error::new(ErrorKind::Conflict, "prove claim", format!("the claim on job {id} was lost"))
 }
 
+/// Refuses a write with the fence of a claim that is not the job's last; a write without one is nobody's claim.
+pub(crate) fn proves(last: i64, fence: Option<i64>, id: &JobId) -> Result<()> {
+    if fence.is_none_or(|fence| fence == last) { Ok(()) } else { Err(lost(id)) }
+}
+
 pub(crate) fn refused(illegal: IllegalTransition) -> Error {
     Error::new(ErrorKind::Conflict, "change job", illegal.to_string())
 }

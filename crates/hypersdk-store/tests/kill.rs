@@ -96,8 +96,11 @@ async fn kill_writers() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next_line().await.unwrap().expect("the child writes until it is killed");
         remember(&mut promised, &first);
-        let mut deadline =
-            std::pin::pin!(tokio::time::sleep(Duration::from_micros(fastrand::u64(..150_000))));
+        // So many promises, however busy the machine is, and a moment more.
+        for _ in 0..fastrand::u32(..40) {
+            remember(&mut promised, &lines.next_line().await.unwrap().expect("it writes on"));
+        }
+        let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::from_micros(fastrand::u64(..50_000))));
         loop {
             tokio::select! {
                 () = &mut deadline => break,

@@ -35,10 +35,8 @@ use crate::signals::{Request, Signals};
 use crate::submission::{OutputDir, Submission};
 use crate::systemd;
 
-/// How often claims are renewed and progress is saved.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// After how long without a heartbeat a job is taken back.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How many heartbeats, which also save progress, fit in the time after which a daemon is taken for dead.
+const HEARTBEATS: u32 = 6;
 /// How many jobs may wait for their turn at a source beside those that run.
 const MAX_WAITING: usize = 256;
 /// How often to look for pending jobs without being told.
@@ -138,6 +136,7 @@ impl App {
             launcher,
             SchedulerConfig {
                 clock: database.clock(),
+                silence: config.claim_timeout,
                 exclusive: !database.is_shared(),
                 ..SchedulerConfig::default()
             },
@@ -298,8 +297,8 @@ fn manager_config(config: &Config, database: &Database) -> JobManagerConfig {
         retry_attempts: config.retry_attempts,
         retry_delay: config.retry_delay,
         job_timeout: config.timeout,
-        heartbeat: HEARTBEAT,
-        silence: SILENCE,
+        heartbeat: config.claim_timeout / HEARTBEATS,
+        silence: config.claim_timeout,
         exclusive: !database.is_shared(),
         poll: POLL,
         clock: database.clock(),

@@ -101,6 +101,8 @@ pub struct Config {
     pub orphan_sweep_interval: Duration,
     /// How long running exports may go on after a stop is asked for.
     pub drain_grace: Duration,
+    /// After how long without a sign of life another daemon takes this one's jobs.
+    pub claim_timeout: Duration,
     /// Logs.
     pub log: LogConfig,
     /// Where to listen.
@@ -250,6 +252,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         bandwidth: reader.value(top, "bandwidth_limit", limits::bandwidth),
         orphan_sweep_interval: reader.value(top, "orphan_sweep_interval", duration::parse),
         drain_grace: reader.value(top, "drain_grace", duration::parse),
+        claim_timeout: reader.value(top, "claim_timeout", claim_timeout),
         log: LogConfig {
             level: reader.value(top, "log_level", crate::telemetry::parse_level),
             format: reader.value(top, "log_format", log_format),
@@ -287,6 +290,16 @@ fn history(reader: &mut Reader<'_>, top: &Values) -> HistoryConfig {
     HistoryConfig {
         keep: keep.filter(|keep| *keep > 0),
         max_age: max_age.filter(|max_age| !max_age.is_zero()),
+    }
+}
+
+/// Short enough that a dead daemon's work goes on, long enough that a busy database makes nobody look dead.
+fn claim_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    if (Duration::from_secs(2)..=Duration::from_secs(600)).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(format!("{text:?} is not within 2s and 10m"))
     }
 }
 

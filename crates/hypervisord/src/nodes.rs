@@ -2,17 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{JobManager, Node, NodeReport, NodeStore, ProviderName, Result};
 use tokio_util::sync::CancellationToken;
-
-/// How often a daemon reports itself.
-const REPORT: Duration = Duration::from_secs(5);
-
-/// After how long without a report a daemon is taken for gone.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is fixed about this daemon.
 #[derive(Debug, Clone)]
@@ -86,16 +79,18 @@ impl Nodes {
     /// Every daemon that ever shared the database.
     pub(crate) async fn all(&self) -> Result<Vec<SeenNode>> {
         let (nodes, now) = self.store.nodes().await?;
-        let seen = |node: Node| SeenNode { alive: node.heard_at + SILENCE > now, node };
+        // As long as its claims hold.
+        let silence = self.manager.config().silence;
+        let seen = |node: Node| SeenNode { alive: node.heard_at + silence > now, node };
         Ok(nodes.into_iter().map(seen).collect())
     }
 
-    /// Reports this daemon every few seconds until `stop` fires.
+    /// Reports this daemon with every heartbeat until `stop` fires.
     pub(crate) async fn keep_reporting(self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(REPORT) => {}
+                () = tokio::time::sleep(self.manager.config().heartbeat) => {}
             }
             if let Err(error) = self.report().await {
                 tracing::warn!(error = %error.chain(), "cannot report this daemon to the others; will try again");

@@ -24,14 +24,21 @@ pub(super) struct Daemon {
     child: Child,
     base: String,
     http: reqwest::Client,
-    _home: tempfile::TempDir,
+    /// Kept for as long as the daemon runs, if it is the daemon's own.
+    home: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
     /// Starts it with an empty database, in a directory of its own below `directory`.
     pub(super) fn start(binary: &Path, access: &Access, directory: &Path, workers: u32) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("daemon-").tempdir_in(directory)?;
-        let directory = home.path();
+        let mut daemon = Self::open(binary, access, home.path(), workers)?;
+        daemon.home = Some(home);
+        Ok(daemon)
+    }
+
+    /// Starts it with the database that is in `directory`, and returns when it listens.
+    pub(super) fn open(binary: &Path, access: &Access, directory: &Path, workers: u32) -> Result<Self> {
         let Access { url, username, password } = access;
         let database = directory.join("hypersdk.db");
         let path = directory.join("hypersdk.yaml");
@@ -64,7 +71,7 @@ impl Daemon {
         };
         // A connection kept from before a long wait may be closed by now.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
-        Ok(Self { child, base, http, _home: home })
+        Ok(Self { child, base, http, home: None })
     }
 
     /// Whether `/capabilities` lists `word` under `list`.
@@ -82,6 +89,17 @@ impl Daemon {
     /// The memory it has now, in bytes.
     pub(super) fn resident(&self) -> Result<u64> {
         usage::resident(&self.child.id().to_string())
+    }
+
+    /// The JSON that it answers at this path.
+    pub(super) async fn json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_slice(&self.get(path).await?)?)
+    }
+
+    /// What it answers to `POST`.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.http.post(format!("{}{path}", self.base)).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
     }
 
     /// Submits a job and waits for its end: what it took, as its submitter sees it.
@@ -118,7 +136,8 @@ impl Daemon {
         Ok(())
     }
 
-    fn usage(&self) -> Result<Usage> {
+    /// What it has used so far.
+    pub(super) fn usage(&self) -> Result<Usage> {
         Usage::of(&self.child.id().to_string())
     }
 }

@@ -326,8 +326,14 @@ impl JobStore for MemoryStore {
         Ok(waiting.filter_map(|row| row.job.not_before).min())
     }
 
-    async fn append_log(&self, id: &JobId, lines: &[LogLine]) -> Result<()> {
-        self.rows().row(id, "write job log")?.log.extend_from_slice(lines);
+    async fn append_log(&self, id: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()> {
+        let mut rows = self.rows();
+        let row = rows.row(id, "write job log")?;
+        if fence.is_some_and(|fence| fence != row.fence) {
+            let message = format!("the claim on job {id} was lost");
+            return Err(Error::new(ErrorKind::Conflict, "write job log", message));
+        }
+        row.log.extend_from_slice(lines);
         Ok(())
     }
 

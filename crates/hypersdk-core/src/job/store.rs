@@ -237,11 +237,11 @@ pub trait JobStore: EventLog {
     /// When the next pending job becomes due, if any is waiting for a time to come.
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>>;
 
-    /// Adds lines to a job's log.
+    /// Adds lines to a job's log; with the fence of a claim only if the job was not claimed anew since.
     ///
     /// # Errors
-    /// `NotFound` for an unknown job.
-    async fn append_log(&self, job: &JobId, lines: &[LogLine]) -> Result<()>;
+    /// `Conflict` if it was, `NotFound` for an unknown job; nothing was written then.
+    async fn append_log(&self, job: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()>;
 
     /// A job's log, oldest first.
     ///

@@ -71,7 +71,7 @@ async fn partial_files_are_kept_if_that_is_wanted_and_the_next_attempt_replaces_
     let mut spec = lab.spec(PackageFormat::Ova);
     spec.keep_partial = true;
     lab.export(&spec).await.unwrap_err();
-    assert_eq!(lab.names(), ["web_01.ova.job-1.partial"]);
+    assert_eq!(lab.names(), ["web_01.ova@job-1@1.partial"]);
     lab.export(&spec).await.unwrap();
     assert_eq!(lab.names(), ["web_01.ova", "web_01.receipt.json"]);
 }

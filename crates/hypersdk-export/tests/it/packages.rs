@@ -133,7 +133,7 @@ async fn a_receipt_is_not_believed_if_the_package_is_another() {
 /// Takes names back as if the process had been killed before it gave them.
 fn unpublish(lab: &Lab, names: &[(&str, &str)]) {
     for (name, partial) in names {
-        std::fs::rename(lab.path(name), lab.path(&format!("web_01.{partial}.job-1.partial"))).unwrap();
+        std::fs::rename(lab.path(name), lab.path(&format!("web_01.{partial}@job-1@1.partial"))).unwrap();
     }
 }
 
@@ -159,7 +159,7 @@ async fn half_a_publication_whose_other_half_is_lost_is_exported_anew() {
     spec.cleanup_ovf = false;
     lab.export(&spec).await.unwrap();
     unpublish(&lab, &[("web_01.ova", "ova")]);
-    let partial = lab.path("web_01.ova.job-1.partial");
+    let partial = lab.path("web_01.ova@job-1@1.partial");
     let mut content = std::fs::read(&partial).unwrap();
     let middle = content.len() / 2;
     content[middle] ^= 1;

@@ -88,11 +88,19 @@ impl Inner {
     /// Starts a firing that is ours, however often that takes.
     pub(super) async fn launch(self: Arc<Self>, firing: Firing) -> Done {
         let key = firing.key();
-        let _permit = self.launches.acquire().await.expect("the semaphore is never closed");
+        let taken = Done::Launched { key: key.clone(), result: None };
+        let _permit = tokio::select! {
+            permit = self.launches.acquire() => permit.expect("the semaphore is never closed"),
+            () = self.until_taken(&key) => return taken,
+        };
         let begun = tokio::time::Instant::now();
         let mut wait = WAITS.0;
         loop {
-            let error = match self.try_launch(&firing).await {
+            let tried = tokio::select! {
+                tried = self.try_launch(&firing) => tried,
+                () = self.until_taken(&key) => return taken,
+            };
+            let error = match tried {
                 Ok(jobs) => return self.launched(&key, Step::Start { jobs }).await,
                 Err(error) => error,
             };
@@ -106,14 +114,34 @@ impl Inner {
             let pause = wait.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.stopping.cancelled() => return Done::Launched { key, result: None },
+                () = self.stopping.cancelled() => return taken,
+                () = self.until_taken(&key) => return taken,
             }
             wait = (wait * 2).min(WAITS.1);
-            // Says that we are still at it, and finds out whether another is.
-            match self.store.claim_firing(&self.owner, &key, self.config.silence).await {
-                Ok(None) => return Done::Launched { key, result: None },
-                Ok(Some(_)) => {}
-                Err(error) => tracing::warn!(firing = %key, "keep a firing: {}", error.chain()),
+            // A process that slept finds out here that another is at it.
+            if !self.keep(&key).await {
+                return taken;
+            }
+        }
+    }
+
+    /// Says now and again that we are still at a firing. Returns when it is no longer ours.
+    async fn until_taken(&self, key: &FiringKey) {
+        loop {
+            tokio::time::sleep(self.config.silence / 4).await;
+            if !self.keep(key).await {
+                return;
+            }
+        }
+    }
+
+    /// Says that we are still at a firing. False if it is no longer ours.
+    async fn keep(&self, key: &FiringKey) -> bool {
+        match self.store.claim_firing(&self.owner, key, self.config.silence).await {
+            Ok(kept) => kept.is_some(),
+            Err(error) => {
+                tracing::warn!(firing = %key, "keep a firing: {}", error.chain());
+                true
             }
         }
     }

@@ -174,6 +174,87 @@ async fn a_clock_set_back_doubles_nothing_and_goes_on_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_suspended_machine_slept_through_is_made_up_for_one_run_after_the_other() {
+    let bench = Bench::new();
+    let scheduler = bench.start().await;
+    let all = |spec: &mut ScheduleSpec| spec.catch_up = CatchUp::All { limit: 30 };
+    bench.create(&scheduler, "a", "0 * * * *", all).await;
+    pass(2).await;
+    // A suspended machine's clock goes on, and its timers do not.
+    bench.hands.set(TimeDelta::minutes(24 * 60 + 30));
+    for launched in 1..=24 {
+        pass(2).await;
+        assert_eq!(bench.launched().len(), launched, "one at a time, and all of them");
+        bench.launcher.end_all(true);
+    }
+    pass(2).await;
+    assert_eq!(bench.states("a").await, [FiringState::Succeeded; 24]);
+    scheduler.stop().await;
+}
+
+/// Costs about two seconds.
+#[tokio::test(start_paused = true)]
+async fn whatever_the_clock_does_each_time_comes_once() {
+    for seed in 0..10 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bench = Bench::new();
+        let scheduler = bench.start().await;
+        let all = |spec: &mut ScheduleSpec| {
+            spec.catch_up = CatchUp::All { limit: 1000 };
+            spec.overlap = Overlap::Queue;
+        };
+        bench.create(&scheduler, "a", "*/10 * * * *", all).await;
+        let now = || bench.hands.clock().now();
+        let made = now();
+        let mut furthest = made;
+        for _ in 0..25 {
+            match random.u8(..4) {
+                // Set forward, or woken up.
+                0 => bench.hands.set(TimeDelta::seconds(random.i64(1..6 * 3600))),
+                1 => bench.hands.set(TimeDelta::seconds(-random.i64(1..6 * 3600))),
+                // Slewed, by less at a time than is taken for a step.
+                2 => {
+                    let slew = TimeDelta::milliseconds(random.i64(-900..1900));
+                    for _ in 0..random.u8(1..60) {
+                        bench.hands.set(slew);
+                        pass(1).await;
+                        furthest = furthest.max(now());
+                    }
+                }
+                _ => {}
+            }
+            for _ in 0..random.u8(1..60) {
+                pass(10).await;
+                furthest = furthest.max(now());
+                bench.launcher.end_all(true);
+            }
+        }
+        while bench.states("a").await.iter().any(|state| state.is_open()) {
+            pass(2).await;
+            furthest = furthest.max(now());
+            bench.launcher.end_all(true);
+        }
+        let firings = bench.store.firings(&"a".parse().unwrap(), None, 10_000).await.unwrap();
+        let rows: std::collections::BTreeSet<_> = firings.iter().map(|firing| firing.planned_at).collect();
+        assert_eq!(rows.len(), firings.len(), "seed {seed}");
+        let spec = bench.store.schedule(&"a".parse().unwrap()).await.unwrap().unwrap().spec;
+        let due: std::collections::BTreeSet<_> =
+            spec.upcoming(made).take_while(|time| *time <= furthest - TimeDelta::seconds(3)).collect();
+        let lost: Vec<_> = due.difference(&rows).collect();
+        assert!(lost.is_empty(), "seed {seed}: {lost:?}");
+        assert!(rows.iter().all(|time| *time <= furthest), "seed {seed}: none comes before its time");
+        let mut launched = bench.launcher.launched();
+        let missed = firings.iter().filter(|firing| firing.state == FiringState::Missed).count();
+        assert_eq!(launched.len() + missed, rows.len(), "seed {seed}");
+        assert!(missed * 10 <= rows.len(), "seed {seed}: {missed} of {}", rows.len());
+        launched.sort();
+        launched.dedup();
+        assert_eq!(launched.len() + missed, rows.len(), "seed {seed}: nothing was started twice");
+        scheduler.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_was_years_off_is_not_waited_for() {
     let bench = Bench::new();
     let scheduler = bench.start().await;
@@ -229,11 +310,24 @@ async fn a_firing_left_in_the_middle_is_finished_by_the_next_scheduler() {
     // As a process leaves it that is killed between the row and the jobs.
     let dead = Owner::unique();
     let firing = bench.store.trigger(&dead, &"a".parse().unwrap()).await.unwrap();
-    pass(100).await;
+    pass(25).await;
     assert_eq!(bench.launched().len(), 0, "its owner may be alive");
-    pass(100).await;
+    pass(15).await;
     assert_eq!(bench.launcher.launched(), [("a".parse().unwrap(), firing.planned_at)]);
     scheduler.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firing_that_takes_long_to_start_is_not_taken_from_who_is_at_it() {
+    let bench = Bench::with(FakeLauncher::slow(Duration::from_secs(110)));
+    let (one, other) = (bench.start().await, bench.start().await);
+    bench.create(&one, "a", "0 0 1 1 *", |_| {}).await;
+    one.trigger(&"a".parse().unwrap()).await.unwrap();
+    pass(300).await;
+    assert_eq!(bench.launched().len(), 1);
+    assert_eq!(bench.states("a").await, [FiringState::Running]);
+    one.stop().await;
+    other.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,10 @@ fn croner_says_the_same_where_the_clock_is_even() {
         if every(2) || every(4) {
             continue;
         }
+        // Sunday as the end of a range that begins with it is that day to us, and the whole week to croner.
+        if text.contains("0-sun") {
+            continue;
+        }
         let Ok(theirs) = croner::Cron::from_str(&text) else { continue };
         let zone = EVEN_ZONES[rng.usize(..EVEN_ZONES.len())];
         let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();

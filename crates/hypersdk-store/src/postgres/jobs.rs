@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnection, PgExecutor};
 use super::error::failed;
 use super::transaction::Transaction;
 use super::{PostgresStore, after};
-use crate::error::{lost, refused, taken, unknown, unreadable};
+use crate::error::{lost, proves, refused, taken, unknown, unreadable};
 use crate::listing::listing;
 use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
@@ -202,11 +202,11 @@ impl JobStore for PostgresStore {
         Ok(micros.and_then(DateTime::from_timestamp_micros))
     }
 
-    async fn append_log(&self, id: &JobId, lines: &[LogLine]) -> Result<()> {
+    async fn append_log(&self, id: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()> {
         let (id, lines) = (id.clone(), lines.to_vec());
         self.write("write job log", move |transaction| {
             Box::pin(async move {
-                exists(transaction.connection(), &id).await?;
+                proves(fence_of(transaction.connection(), &id).await?, fence, &id)?;
                 let times: Vec<i64> = lines.iter().map(|line| line.time.timestamp_micros()).collect();
                 let levels: Vec<&str> = lines.iter().map(|line| rows::level_name(line.level)).collect();
                 // PostgreSQL's text has no room for the character NUL.
@@ -314,13 +314,14 @@ fn select(id: &JobId) -> sqlx::query::QueryAs<'_, sqlx::Postgres, RawJob, sqlx::
     sqlx::query_as("SELECT * FROM jobs WHERE id = $1").bind(id.as_str())
 }
 
-async fn exists(executor: impl PgExecutor<'_>, id: &JobId) -> Result<()> {
-    let found: Option<i32> = sqlx::query_scalar("SELECT 1 FROM jobs WHERE id = $1")
+/// The number of the job's last claim. Whoever claims it waits until this transaction ends.
+async fn fence_of(executor: impl PgExecutor<'_>, id: &JobId) -> Result<i64> {
+    let fence: Option<i64> = sqlx::query_scalar("SELECT fence FROM jobs WHERE id = $1 FOR SHARE")
         .bind(id.as_str())
         .fetch_optional(executor)
         .await
         .map_err(|error| failed("find job", &error))?;
-    found.map(drop).ok_or_else(|| unknown(id))
+    fence.ok_or_else(|| unknown(id))
 }
 
 async fn find_for_update(transaction: &mut Transaction, id: &JobId) -> Result<Option<Row>> {

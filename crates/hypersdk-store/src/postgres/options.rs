@@ -26,7 +26,7 @@ const PARAMETERS: [&str; 11] = [
 
 /// Limits that the server keeps, so that nothing waits for ever where this process cannot see it.
 const SERVER_LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "25s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
+    [("statement_timeout", "25s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "5s")];
 
 /// How to reach a PostgreSQL database. Neither `Debug` nor `Display` shows the password.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::failed;
 use super::{SqliteStore, after};
-use crate::error::{lost, refused, taken, unknown};
+use crate::error::{lost, proves, refused, taken, unknown};
 use crate::listing::listing;
 use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
@@ -225,11 +225,11 @@ impl JobStore for SqliteStore {
         Ok(micros.and_then(DateTime::from_timestamp_micros))
     }
 
-    async fn append_log(&self, id: &JobId, lines: &[LogLine]) -> Result<()> {
+    async fn append_log(&self, id: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()> {
         let (id, lines) = (id.clone(), lines.to_vec());
         self.write("write job log", move |transaction| {
             Box::pin(async move {
-                load(transaction.connection(), &id).await?;
+                proves(fence_of(transaction.connection(), &id).await?, fence, &id)?;
                 for line in lines {
                     sqlx::query("INSERT INTO job_logs (job, time, level, message) VALUES ($1, $2, $3, $4)")
                         .bind(id.as_str())
@@ -328,6 +328,16 @@ async fn find(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Option<Ro
         .await
         .map_err(|error| failed("read job", &error))?;
     raw.map(Row::try_from).transpose()
+}
+
+/// The number of the job's last claim.
+async fn fence_of(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<i64> {
+    let fence: Option<i64> = sqlx::query_scalar("SELECT fence FROM jobs WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(executor)
+        .await
+        .map_err(|error| failed("find job", &error))?;
+    fence.ok_or_else(|| unknown(id))
 }
 
 async fn load(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Row> {

@@ -20,7 +20,7 @@ async fn everything_is_there_after_opening_again() {
     store.settle(&claims[0].job.id, claims[0].fence, done, Progress::default()).await.unwrap();
     let line =
         LogLine { time: claims[0].job.created_at, level: LogLevel::Warning, message: "slow host".to_owned() };
-    store.append_log(&claims[0].job.id, std::slice::from_ref(&line)).await.unwrap();
+    store.append_log(&claims[0].job.id, None, std::slice::from_ref(&line)).await.unwrap();
     let jobs = store.list(&JobQuery::default()).await.unwrap();
     let events = store.read_after(Seq::START, None, 100).await.unwrap();
     assert_eq!((jobs.jobs.len(), events.len()), (3, 6));

@@ -4,6 +4,7 @@ mod access;
 mod conformance;
 mod file;
 mod golden;
+mod golden_schedules;
 mod inspect;
 mod maintenance;
 mod manager;

@@ -55,6 +55,7 @@ pub(super) static TOP: Section = Section {
         with_default("bandwidth_limit", "off"),
         with_default("orphan_sweep_interval", "1h"),
         with_default("drain_grace", "30s"),
+        with_default("claim_timeout", "30s"),
         with_default("log_level", "info"),
         with_default("log_format", "text"),
         key("log_file"),

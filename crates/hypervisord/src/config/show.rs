@@ -33,6 +33,7 @@ struct Shown<'a> {
     bandwidth_limit: String,
     orphan_sweep_interval: String,
     drain_grace: String,
+    claim_timeout: String,
     log_level: &'a str,
     log_format: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -263,6 +264,7 @@ pub(super) fn yaml(config: &Config) -> String {
         bandwidth_limit: config.bandwidth.to_string(),
         orphan_sweep_interval: duration::display(config.orphan_sweep_interval),
         drain_grace: duration::display(config.drain_grace),
+        claim_timeout: duration::display(config.claim_timeout),
         log_level: &config.log.level,
         log_format: config.log.format.as_str(),
         log_file: config.log.file.as_ref().map(|path| path.display().to_string()),

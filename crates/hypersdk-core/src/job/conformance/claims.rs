@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bench, StoreFactory, failure, id, ids, new_job, progress, spec};
 use crate::error::ErrorKind;
 use crate::event::EventKind;
-use crate::job::{Claimant, JobStatus, NewJob, Owner, Settled, StopReason};
+use crate::job::{Claimant, JobStatus, LogLevel, LogLine, NewJob, Owner, Settled, StopReason};
 use crate::progress::Progress;
 
 const SILENCE: Duration = Duration::from_secs(30);
@@ -178,6 +178,9 @@ async fn a_lost_claim_cannot_write(open: &StoreFactory<'_>) {
     let (first, second) = (Owner::unique(), Owner::unique());
     let old = bench.running("a", &first).await;
     let settled = || Settled::Requeued { failure: None, not_before: None };
+    let line = LogLine { time: bench.now(), level: LogLevel::Info, message: "mine".to_owned() };
+    let note = async || bench.store.append_log(&id("a"), Some(old.fence), std::slice::from_ref(&line)).await;
+    note().await.expect("the claim holds");
     bench.store.recover(&second, Duration::ZERO).await.expect("recovers");
     for round in ["while pending", "while another runs it"] {
         let before = bench.store.get(&id("a")).await.expect("get");
@@ -192,6 +195,8 @@ async fn a_lost_claim_cannot_write(open: &StoreFactory<'_>) {
         assert_eq!(bench.store.get(&id("a")).await.expect("get"), before, "{round}");
         bench.claim(&second, 1).await;
     }
+    assert_eq!(note().await.expect_err("another runs it").kind(), ErrorKind::Conflict);
+    assert_eq!(bench.store.log(&id("a")).await.expect("reads"), [line]);
     assert_eq!(bench.kinds(&id("a")).await.len(), 4, "created, started, requeued, started");
 }
 

@@ -137,7 +137,7 @@ async fn what_is_unknown_is_not_found(open: &StoreFactory<'_>) {
     let errors = [
         bench.store.cancel(&nowhere).await.expect_err("unknown"),
         bench.store.settle(&nowhere, 1, Settled::Cancelled, progress()).await.expect_err("unknown"),
-        bench.store.append_log(&nowhere, &[]).await.expect_err("unknown"),
+        bench.store.append_log(&nowhere, None, &[]).await.expect_err("unknown"),
         bench.store.log(&nowhere).await.expect_err("unknown"),
     ];
     for error in errors {

@@ -99,10 +99,10 @@ async fn a_log_keeps_its_order(open: &StoreFactory<'_>) {
     };
     let first = [line(1, LogLevel::Info), line(2, LogLevel::Warning)];
     let second = [line(3, LogLevel::Error), line(4, LogLevel::Info)];
-    bench.store.append_log(&id("a"), &first).await.expect("appends");
-    bench.store.append_log(&id("b"), &[line(9, LogLevel::Info)]).await.expect("appends");
-    bench.store.append_log(&id("a"), &second).await.expect("appends");
-    bench.store.append_log(&id("a"), &[]).await.expect("appends nothing");
+    bench.store.append_log(&id("a"), None, &first).await.expect("appends");
+    bench.store.append_log(&id("b"), None, &[line(9, LogLevel::Info)]).await.expect("appends");
+    bench.store.append_log(&id("a"), None, &second).await.expect("appends");
+    bench.store.append_log(&id("a"), None, &[]).await.expect("appends nothing");
     assert_eq!(bench.store.log(&id("a")).await.expect("reads"), [first, second].concat());
     assert_eq!(bench.store.log(&id("b")).await.expect("reads"), [line(9, LogLevel::Info)]);
 }

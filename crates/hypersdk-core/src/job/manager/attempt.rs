@@ -80,7 +80,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim, seat: Seat) {
     let context = context.with_claim(Arc::new(held));
     let end = CancellationToken::new();
     let (store, clock) = (inner.store.clone(), inner.config.clock.clone());
-    let log = inner.work.spawn(logbook::keep(store, job.id.clone(), clock, lines, end.clone()));
+    let log = inner.work.spawn(logbook::keep(store, (job.id.clone(), fence), clock, lines, end.clone()));
     let inner = inner.clone();
     inner.work.clone().spawn(async move {
         let text = format!("attempt {} started by {}", job.attempt, inner.owner);
@@ -250,7 +250,8 @@ async fn note(inner: &Inner, job: &Job, level: LogLevel, message: String) {
         LogLevel::Error => tracing::error!(job = %job.id, "{message}"),
     }
     let line = LogLine { time: inner.config.clock.now(), level, message };
-    if let Err(error) = inner.store.append_log(&job.id, &[line]).await {
+    // Without a fence: one that is pending again may be another's by now, but it was ours to settle.
+    if let Err(error) = inner.store.append_log(&job.id, None, &[line]).await {
         tracing::warn!(job = %job.id, error = %error.chain(), "cannot write the job's log");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::ErrorKind;
 use crate::id::JobId;
 use crate::job::{Clock, JobStore, LogLevel, LogLine};
 
@@ -18,10 +19,11 @@ const KEPT: usize = 1000;
 /// How often the last lines are tried before they are left to the program's log.
 const LAST_TRIES: u32 = 3;
 
-/// Writes what comes through `lines` to the job's log until `end` fires and the channel is empty.
+/// Writes what comes through `lines` to the job's log until `end` fires and the channel is empty, under the fence of
+/// the attempt's claim.
 pub(super) async fn keep(
     store: Arc<dyn JobStore>,
-    job: JobId,
+    (job, fence): (JobId, i64),
     clock: Clock,
     mut lines: UnboundedReceiver<(LogLevel, String)>,
     end: CancellationToken,
@@ -46,14 +48,14 @@ pub(super) async fn keep(
                 () = end.cancelled() => break,
             }
         }
-        write(&store, &job, &mut waiting).await;
+        write(&store, (&job, fence), &mut waiting).await;
     }
     lines.close();
     while let Some(line) = lines.recv().await {
         push(&mut waiting, line, &clock);
     }
     for _ in 0..LAST_TRIES {
-        write(&store, &job, &mut waiting).await;
+        write(&store, (&job, fence), &mut waiting).await;
         if waiting.is_empty() {
             return;
         }
@@ -68,13 +70,15 @@ fn push(waiting: &mut Vec<LogLine>, (level, message): (LogLevel, String), clock:
     waiting.push(LogLine { time: clock.now(), level, message });
 }
 
-/// Writes what waits; keeps it if that fails. The program's log has every line in any case.
-async fn write(store: &Arc<dyn JobStore>, job: &JobId, waiting: &mut Vec<LogLine>) {
+/// Writes what waits; keeps it if that fails, unless the job is another's by now. The program's log has every line in
+/// any case.
+async fn write(store: &Arc<dyn JobStore>, (job, fence): (&JobId, i64), waiting: &mut Vec<LogLine>) {
     if waiting.is_empty() {
         return;
     }
-    match store.append_log(job, waiting).await {
+    match store.append_log(job, Some(fence), waiting).await {
         Ok(()) => waiting.clear(),
+        Err(error) if error.kind() == ErrorKind::Conflict => waiting.clear(),
         Err(error) => {
             tracing::warn!(job = %job, error = %error.chain(), "cannot write the job's log");
         }

@@ -89,8 +89,8 @@ impl JobStore for FlakyStore {
         self.inner.next_due().await
     }
 
-    async fn append_log(&self, id: &JobId, lines: &[LogLine]) -> Result<()> {
-        self.inner.append_log(id, lines).await
+    async fn append_log(&self, id: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()> {
+        self.inner.append_log(id, fence, lines).await
     }
 
     async fn log(&self, id: &JobId) -> Result<Vec<LogLine>> {
