@@ -82,6 +82,21 @@ impl Estate {
         report["owner"].as_str().unwrap().to_owned()
     }
 
+    /// Stops the daemon when it has jobs in hand, and gives these.
+    async fn stopped_with_jobs(&self, daemon: &Daemon, owner: &str) -> BTreeSet<String> {
+        loop {
+            daemon.signal(Signal::STOP);
+            // What it had sent is done.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let in_hand = self.in_hand(owner);
+            if in_hand.len() > 1 {
+                return in_hand;
+            }
+            daemon.signal(Signal::CONT);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The jobs that are a daemon's.
     fn in_hand(&self, owner: &str) -> BTreeSet<String> {
         let statement = format!("SELECT id FROM jobs WHERE status = 'running' AND owner = '{owner}'");
@@ -164,20 +179,9 @@ async fn three_daemons_do_each_job_once_though_one_dies_and_one_sleeps() {
     };
     assert_eq!(alive().await, 3);
     let (owner_of_two, owner_of_three) = (estate.owner("two"), estate.owner("three"));
+    let of_the_dead = estate.stopped_with_jobs(&two, &owner_of_two).await;
     two.kill();
-    let of_the_dead = estate.in_hand(&owner_of_two);
-    // Asleep with something in hand.
-    let of_the_sleeping = loop {
-        three.signal(Signal::STOP);
-        // What it had sent is done.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let in_hand = estate.in_hand(&owner_of_three);
-        if in_hand.len() > 1 {
-            break in_hand;
-        }
-        three.signal(Signal::CONT);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let of_the_sleeping = estate.stopped_with_jobs(&three, &owner_of_three).await;
     let left = || -> BTreeSet<String> {
         let ended = pairs(&estate.query("SELECT id, status FROM jobs"));
         of_the_dead.union(&of_the_sleeping).filter(|job| ended[*job] != "completed").cloned().collect()
