@@ -65,7 +65,7 @@ pub(super) fn outcome(vm: &str) -> Outcome {
 }
 
 impl Jobs {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(in super::super) async fn run(self) -> Result<()> {
         let store = Arc::new(SqliteStore::open(&self.database).await?);
         let config = JobManagerConfig {
             max_concurrent: AT_ONCE,
