@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::commands::catalogue::PackagesArgs;
 use crate::commands::context::ContextArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::jobs::{CancelArgs, JobsArgs, LogsArgs};
-use crate::commands::packages::{PackagesArgs, VerifyArgs};
 use crate::commands::status::StatusArgs;
 use crate::commands::token::TokenArgs;
+use crate::commands::verify::VerifyArgs;
 use crate::commands::vms::VmsArgs;
 use crate::contexts::Target;
 
@@ -59,7 +60,7 @@ pub enum Command {
     Cancel(CancelArgs),
     /// List VMs, or show one.
     Vms(VmsArgs),
-    /// List the packages that were made.
+    /// List the packages that were made, show or remove some.
     Packages(PackagesArgs),
     /// Verify a package.
     Verify(VerifyArgs),

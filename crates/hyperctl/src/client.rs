@@ -88,6 +88,11 @@ impl Client {
         self.call(Method::POST, path, Some(body), LONG_PATIENCE).await
     }
 
+    /// A `DELETE` that takes large files away before it answers.
+    pub(crate) async fn delete_patiently(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::DELETE, path, None, LONG_PATIENCE).await
+    }
+
     async fn call(
         &self,
         method: Method,

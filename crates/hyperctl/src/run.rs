@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Args, Command};
 use crate::client::Client;
-use crate::commands::{context, export, jobs, packages, status, token, vms};
+use crate::commands::{catalogue, context, export, jobs, status, token, verify, vms};
 use crate::contexts::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -40,8 +40,8 @@ async fn carry_out(args: &Args, format: Format) -> Result<(), Failure> {
         Command::Logs(command) => jobs::logs(command, &client()?, format).await,
         Command::Cancel(command) => jobs::cancel(command, &client()?, format).await,
         Command::Vms(command) => vms::run(command, &client()?, format).await,
-        Command::Packages(command) => packages::packages(command, &client()?, format).await,
-        Command::Verify(command) => packages::verify(command, &client()?, format).await,
+        Command::Packages(command) => catalogue::run(command, &client()?, format).await,
+        Command::Verify(command) => verify::verify(command, &client()?, format).await,
         Command::Status(_) => status::run(&client()?, format).await,
         Command::Context(command) => context::run(command, format),
         Command::Token(command) => token::run(command, &args.target, format).await,

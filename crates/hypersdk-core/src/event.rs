@@ -39,11 +39,14 @@ pub enum EventKind {
     /// A schedule's time came or had gone by, and nothing was started for it.
     #[serde(rename = "schedule.missed")]
     ScheduleMissed,
+    /// A package's files were removed: by a rule, or because somebody asked.
+    #[serde(rename = "package.removed")]
+    PackageRemoved,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 8] = [
+    pub const ALL: [EventKind; 9] = [
         EventKind::JobCreated,
         EventKind::JobStarted,
         EventKind::JobRequeued,
@@ -52,6 +55,7 @@ impl EventKind {
         EventKind::JobCancelled,
         EventKind::ScheduleFired,
         EventKind::ScheduleMissed,
+        EventKind::PackageRemoved,
     ];
 
     /// The name on the wire, e.g. `job.completed`.
@@ -65,6 +69,7 @@ impl EventKind {
             EventKind::JobCancelled => "job.cancelled",
             EventKind::ScheduleFired => "schedule.fired",
             EventKind::ScheduleMissed => "schedule.missed",
+            EventKind::PackageRemoved => "package.removed",
         }
     }
 }
@@ -98,7 +103,8 @@ pub struct Event {
     /// The job it is about, if it is about one.
     pub job: Option<JobId>,
     /// Details. Of a job `job_id, job_name, vm_path, output_dir, provider, attempt`, and `error` or `result`
-    /// at the end; of a schedule `schedule_id` and what its firing did.
+    /// at the end; of a schedule `schedule_id` and what its firing did; of a package
+    /// what [`Package::event_data`](crate::Package::event_data) says.
     pub data: Value,
 }
 

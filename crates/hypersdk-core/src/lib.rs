@@ -7,6 +7,9 @@ pub mod testing {
         StoreFactory, job_store as job_store_conformance, node_store as node_store_conformance,
     };
     pub use crate::job::fake::{FakeRun, FakeRunner};
+    pub use crate::package::conformance::{
+        CatalogueFactory, package_catalogue as package_catalogue_conformance,
+    };
     pub use crate::provider::conformance::provider as provider_conformance;
     pub use crate::provider::fake::{DescriptorMaker, FakeFile, FakeLedger, FakeProvider, StreamFault};
 }
@@ -16,6 +19,7 @@ mod error;
 mod event;
 mod id;
 mod job;
+mod package;
 mod progress;
 mod provider;
 mod replay;
@@ -31,6 +35,10 @@ pub use job::{
     JobStatus, JobStore, Lane, LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Node, NodeReport,
     NodeStore, Outcome, OutcomeChunk, OutcomeFile, Owner, PackageFormat, RunProgress, Runner, ScheduledBy,
     Settled, Signing, StopReason, Transition, VerifyMode, take_turns,
+};
+pub use package::{
+    Package, PackageCatalogue, PackageChange, PackagePage, PackageQuery, PackageState, Verification,
+    VerificationLevel,
 };
 pub use progress::{FileProgress, Phase, Progress};
 pub use provider::{

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use hypersdk_core::{Error, ErrorKind, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::names;
 use crate::plan::Target;
 use crate::receipt::Receipt;
 
@@ -49,6 +50,7 @@ pub(crate) fn lost(target: &Target) -> Error {
 
 /// Renames receipt and package into place and makes the names durable.
 pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<(), Refused> {
+    let _lock = names::lock(&target.directory).map_err(Refused::AsBefore)?;
     if !target.partial_result().exists() {
         return Err(Refused::Lost(lost(target)));
     }
@@ -70,6 +72,7 @@ pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<(), Refused> {
 /// Goes on with a publication once the receipt has its name; other names may have been given, too. If one of them is
 /// refused, all are as they were before.
 pub(crate) fn publish_beside_receipt(target: &Target, overwrite: bool) -> Result<()> {
+    let _lock = names::lock(&target.directory)?;
     // Whatever receipt was there before is under the partial name now.
     let before = if target.partial_receipt().exists() { Before::Exchanged } else { Before::Nothing };
     let receipt = Placed { from: target.partial_receipt(), to: target.receipt(), before };

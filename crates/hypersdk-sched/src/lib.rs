@@ -29,7 +29,7 @@ pub use firing::{Cause, Firing, FiringKey, FiringState, RunEnd, Step};
 pub use launcher::{Launcher, Standing};
 pub use memory::MemorySchedules;
 pub use plan::Accounting;
-pub use retention::Retention;
+pub use retention::{Candidate, Judgement, Retention};
 pub use schedule::{CatchUp, NewSchedule, Overlap, Schedule, ScheduleSpec};
 pub use scheduler::{Scheduler, SchedulerConfig};
 pub use store::{KEPT_FIRINGS, KEPT_FIRINGS_FOR, ScheduleStore};

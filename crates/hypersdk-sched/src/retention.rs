@@ -1,10 +1,14 @@
-//! Which of several packages are kept. Pure: it knows instants and nothing of packages.
+//! Which of several packages are kept. Pure: it knows instants and sizes, and nothing of files.
+
+mod judgement;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+pub use judgement::{Candidate, Judgement};
 
 /// Which packages are kept. Each rule keeps some; what no rule keeps may go. A package that several rules
 /// would keep counts for each of them.
@@ -37,9 +41,9 @@ impl Retention {
         rules.iter().any(Option::is_some)
     }
 
-    /// Why each of the packages is kept, by its place. `times` are sorted, the oldest first; an empty answer
-    /// means that no rule keeps it. The last one is always kept. Days begin when the zone's clock says so.
-    pub fn kept(&self, times: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<&'static str>> {
+    /// Why each of the packages of one VM is kept, by its place. `times` are sorted, the oldest first; an empty
+    /// answer means that no rule keeps it. The last one is always kept. Days begin when the zone's clock says so.
+    fn kept(&self, times: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<&'static str>> {
         let mut reasons = vec![Vec::new(); times.len()];
         if !self.has_rules() {
             reasons.iter_mut().for_each(|reasons| reasons.push("no rule lets it go"));

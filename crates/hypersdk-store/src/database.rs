@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hypersdk_core::{
-    AuditLog, Clock, Error, ErrorKind, EventLog, JobStore, NodeStore, ReplayStore, Result, Seq,
+    AuditLog, Clock, Error, ErrorKind, EventLog, JobStore, NodeStore, PackageCatalogue, ReplayStore, Result,
+    Seq,
 };
 use hypersdk_sched::ScheduleStore;
 use hypersdk_webhook::DeliveryStore;
@@ -103,6 +104,14 @@ impl Database {
 
     /// Webhooks and what is delivered to them.
     pub fn deliveries(&self) -> Arc<dyn DeliveryStore> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.clone(),
+            Backend::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// The catalogue of packages.
+    pub fn packages(&self) -> Arc<dyn PackageCatalogue> {
         match &self.backend {
             Backend::Sqlite(store) => store.clone(),
             Backend::Postgres(store) => store.clone(),

@@ -5,6 +5,7 @@ mod database;
 mod error;
 mod inspection;
 mod listing;
+mod package_rows;
 mod postgres;
 mod prune;
 mod rows;

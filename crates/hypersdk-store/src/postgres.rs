@@ -26,6 +26,7 @@ mod jobs;
 mod news;
 mod nodes;
 mod options;
+mod packages;
 mod replay;
 mod schedules;
 mod time;

@@ -14,6 +14,7 @@ mod file;
 mod inspect;
 mod jobs;
 mod nodes;
+mod packages;
 mod replay;
 mod schedules;
 #[cfg(test)]

@@ -160,7 +160,9 @@ async fn keeps_its_promises(path: &Path, promised: &HashMap<JobId, Promise>) {
             EventKind::JobCompleted => JobStatus::Completed,
             EventKind::JobFailed => JobStatus::Failed,
             EventKind::JobCancelled => JobStatus::Cancelled,
-            EventKind::ScheduleFired | EventKind::ScheduleMissed => panic!("it is about no job: {job:?}"),
+            EventKind::ScheduleFired | EventKind::ScheduleMissed | EventKind::PackageRemoved => {
+                panic!("it is about no job: {job:?}")
+            }
         };
         assert_eq!(job.status, told, "the job and its last event are one write: {job:?}");
     }

@@ -82,7 +82,7 @@ impl Pattern {
         if known().any(|name| name == text) {
             return Ok(Pattern::Exact(text.to_owned()));
         }
-        let all = ["*", "job.*", "schedule.*"].into_iter().chain(known());
+        let all = ["*", "job.*", "schedule.*", "package.*"].into_iter().chain(known());
         let nearest = all
             .clone()
             .map(|name| (strsim::jaro_winkler(&text.to_lowercase(), name), name))

@@ -5,6 +5,7 @@ mod admin;
 mod areas;
 mod audit;
 mod capability;
+mod catalogue;
 mod envelope;
 mod events;
 mod extract;
@@ -59,6 +60,7 @@ use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::orphans::Orphans;
 use crate::readiness::Readiness;
+use crate::retention::Keeper;
 use crate::submission::Submission;
 pub(crate) use access::Access;
 use areas::Areas;
@@ -79,6 +81,7 @@ pub(crate) struct ApiState {
     pub(crate) scheduler: Scheduler,
     pub(crate) limits: Limits,
     pub(crate) orphans: Orphans,
+    pub(crate) keeper: Keeper,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) export_root: ExportRoot,
     pub(crate) nodes: Nodes,
@@ -118,6 +121,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(events::routes())
         .merge(legacy::routes())
         .merge(packages::routes())
+        .merge(catalogue::routes())
         .merge(pool::routes())
         .merge(vms::routes())
         .merge(login::routes())

@@ -28,6 +28,7 @@ use crate::nodes::{Identity, Nodes};
 use crate::orphans::Orphans;
 use crate::readiness::{Readiness, Stage};
 use crate::reload::Reload;
+use crate::retention::{Keeper, Remover};
 use crate::scheduling::JobLauncher;
 use crate::server::{self, Limits, Tls};
 use crate::shutdown;
@@ -63,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) readiness: Readiness,
     pub(crate) stopping: CancellationToken,
     pub(crate) scheduler: Scheduler,
+    pub(crate) keeper: Keeper,
     pub(crate) manager: JobManager,
     pub(crate) webhooks: Deliverer,
     pub(crate) providers: Arc<ProviderRegistry>,
@@ -144,12 +146,20 @@ impl App {
         .await
         .context("start the scheduler")?;
         let orphans = Orphans::new(Arc::clone(&providers), Arc::clone(manager.store()));
+        let remover = Remover::new(
+            database.packages(),
+            export_root.clone(),
+            nodes.name().to_owned(),
+            !database.is_shared(),
+        );
+        let keeper = Keeper::new(remover, database.schedules(), database.audit());
         let router = api::router(ApiState {
             limits: politeness,
             orphans: orphans.clone(),
             submission,
             manager: manager.clone(),
             scheduler: scheduler.clone(),
+            keeper: keeper.clone(),
             providers: Arc::clone(&providers),
             export_root,
             nodes: nodes.clone(),
@@ -174,6 +184,7 @@ impl App {
             readiness,
             stopping,
             scheduler,
+            keeper,
             manager,
             webhooks,
             providers,
@@ -208,6 +219,7 @@ impl App {
         tasks.spawn(parts.nodes.clone().keep_reporting(closing.clone()));
         let history = parts.history.clone();
         tasks.spawn(history::run(parts.database.clone(), history, parts.stopping.clone()));
+        tasks.spawn(parts.keeper.clone().run(parts.database.events(), parts.stopping.clone()));
         tasks.close();
         parts.readiness.set(Stage::Ready);
         systemd::ready(addr);

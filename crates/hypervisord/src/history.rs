@@ -41,6 +41,9 @@ async fn forget(
     stop: &CancellationToken,
 ) -> Result<usize, Error> {
     let before = history.max_age.map(|age| clock.now() - age);
+    if let Some(before) = before {
+        database.packages().forget_packages(before).await?;
+    }
     let mut forgotten = 0;
     while !stop.is_cancelled() {
         let seen = database.lowest_cursor().await?.unwrap_or(Seq(i64::MAX));

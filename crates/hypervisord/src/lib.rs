@@ -17,6 +17,7 @@ mod orphans;
 mod pages;
 mod readiness;
 mod reload;
+mod retention;
 mod scheduling;
 mod server;
 mod shutdown;

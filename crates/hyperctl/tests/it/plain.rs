@@ -46,8 +46,10 @@ async fn json_is_one_document_and_stderr_stays_silent() {
     assert_eq!(world.json(&["vms", WEB])["name"], "web");
     assert_eq!(world.json(&["status"])["completed_jobs"], 1);
     assert_eq!(world.json(&["packages"])["packages"][0]["job_id"], id);
+    assert_eq!(world.json(&["packages", "show", id])["state"], "present");
     let ova = format!("{out}/web.ova");
     assert_eq!(world.json(&["verify", &ova, "--level", "full"])["ok"], true);
+    assert_eq!(world.json(&["packages", "remove", id])["removed"][0]["state"], "removed");
     let answer = world.json(&["export", "/DC0/vm/prod/app", "--output", out]);
     assert_eq!(answer["accepted"], 1, "{answer}");
     world.daemon.client().wait_for_end(answer["job_ids"][0].as_str().unwrap()).await;

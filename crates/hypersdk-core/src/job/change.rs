@@ -181,7 +181,8 @@ impl Job {
             | EventKind::JobStarted
             | EventKind::JobCancelled
             | EventKind::ScheduleFired
-            | EventKind::ScheduleMissed => {}
+            | EventKind::ScheduleMissed
+            | EventKind::PackageRemoved => {}
         }
         data
     }

@@ -1,5 +1,7 @@
 //! A store in memory: for tests, and for programs whose jobs need not outlive them.
 
+mod catalogue;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind, EventLog};
 use crate::id::{JobId, Seq};
+use crate::package::Package;
 use crate::progress::Progress;
 
 /// Jobs, events and logs in memory.
@@ -33,6 +36,8 @@ struct Rows {
     events: Vec<Event>,
     newest: Seq,
     nodes: BTreeMap<String, Node>,
+    /// In the order they were made.
+    packages: Vec<Package>,
 }
 
 #[derive(Debug)]
@@ -245,6 +250,7 @@ impl JobStore for MemoryStore {
         let job = row.job.clone();
         let place = rows.places[id];
         rows.append(kind, place, now);
+        rows.enter_package(&job, now)?;
         rows.forgo_after(place, now)?;
         let newest = rows.newest();
         drop(rows);
@@ -446,6 +452,7 @@ mod tests {
 
     use super::*;
     use crate::job::conformance;
+    use crate::package::PackageCatalogue;
 
     #[tokio::test]
     async fn it_does_what_every_store_does() {
@@ -454,5 +461,12 @@ mod tests {
         })
         .await;
         conformance::node_store(Arc::new(MemoryStore::new())).await;
+        crate::package::conformance::package_catalogue(&|clock| {
+            Box::pin(async {
+                let store = Arc::new(MemoryStore::with_clock(clock));
+                (store.clone() as Arc<dyn JobStore>, store as Arc<dyn PackageCatalogue>)
+            })
+        })
+        .await;
     }
 }

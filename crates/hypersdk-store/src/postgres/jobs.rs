@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnection, PgExecutor};
 
 use super::error::failed;
 use super::transaction::Transaction;
-use super::{PostgresStore, after};
+use super::{PostgresStore, after, packages};
 use crate::error::{lost, proves, refused, taken, unknown, unreadable};
 use crate::listing::listing;
 use crate::prune;
@@ -124,6 +124,7 @@ impl JobStore for PostgresStore {
                 row.claim = None;
                 transaction.update(&row).await?;
                 transaction.append(kind, &row.job)?;
+                packages::enter(transaction, &row.job).await?;
                 after::follow_up(transaction, &row.job, now).await?;
                 Ok(row.job)
             })

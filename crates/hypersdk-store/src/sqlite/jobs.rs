@@ -14,7 +14,7 @@ use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
 use super::error::failed;
-use super::{SqliteStore, after};
+use super::{SqliteStore, after, packages};
 use crate::error::{lost, proves, refused, taken, unknown};
 use crate::listing::listing;
 use crate::prune;
@@ -133,6 +133,7 @@ impl JobStore for SqliteStore {
                 row.claim = None;
                 transaction.update(&row).await?;
                 transaction.append(kind, &row.job).await?;
+                packages::enter(transaction, &row.job).await?;
                 after::follow_up(transaction, &row.job, now).await?;
                 Ok(row.job)
             })

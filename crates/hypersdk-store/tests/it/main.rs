@@ -8,6 +8,7 @@ mod golden_schedules;
 mod inspect;
 mod maintenance;
 mod manager;
+mod packages;
 mod postgres;
 mod webhooks;
 

@@ -41,6 +41,7 @@ fn notice(message: &Message<'_>) -> Notice {
         "job.cancelled" => ("Export cancelled", Mood::Neutral),
         "schedule.fired" => ("Schedule fired", Mood::Neutral),
         "schedule.missed" => ("Schedule missed", Mood::Bad),
+        "package.removed" => ("Package removed", Mood::Neutral),
         "webhook.test" => ("Test", Mood::Neutral),
         other => (other, Mood::Neutral),
     };
@@ -50,6 +51,8 @@ fn notice(message: &Message<'_>) -> Notice {
     fact("Error", text(&data["error"]["message"]));
     fact("What to do", text(&data["error"]["advice"]));
     fact("Package", text(&data["result"]["ovf_path"]));
+    fact("Package", text(&data["path"]));
+    fact("Reason", text(&data["reason"]));
     fact("Size", data["result"]["total_size"].as_u64().map(size));
     fact("Duration", data["result"]["duration"].as_f64().map(|seconds| format!("{seconds:.0} s")));
     fact("Progress", data["progress"]["percent_complete"].as_f64().map(|percent| format!("{percent:.0} %")));

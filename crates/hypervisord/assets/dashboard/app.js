@@ -12,7 +12,7 @@ import exporting from './export.js';
 import schedules from './schedules.js';
 import webhooks from './webhooks.js';
 import webhook from './webhook.js';
-import packages from './packages.js';
+import packages, { onePackage } from './packages.js';
 import pool from './pool.js';
 import nodes from './nodes.js';
 
@@ -24,7 +24,7 @@ const PAGES = [
   ['export', null, 'vms', exporting],
   ['schedules', 'Schedules', 'schedules', schedules],
   ['webhooks', 'Webhooks', 'webhooks', webhooks, webhook],
-  ['packages', 'Packages', 'jobs', packages],
+  ['packages', 'Packages', 'packages', packages, onePackage],
   ['pool', 'Pool', 'pool', pool],
   ['nodes', 'Nodes', 'jobs', nodes],
 ];

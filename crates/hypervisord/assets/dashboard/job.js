@@ -121,16 +121,17 @@ function outcomeOf(job) {
       advice.length > 0 && h('p', {}, h('strong', {}, 'What to do: '), advice.join('; ')),
       h('p', { class: 'hint' }, 'The log below says what led to it. Retry submits the same job once more.'));
   }
-  return job.result ? packagePanel(job.result) : null;
+  return job.result ? packagePanel(job.result, job.definition.id) : null;
 }
 
-/** The package: where, how large, its checksum, and each file. */
-export function packagePanel(result) {
+/** The package: where, how large, its checksum, and each file. With its identifier it can be verified. */
+export function packagePanel(result, id) {
   const report = h('div', { 'aria-live': 'polite' });
-  const verify = api.has('packages') && act('Verify it now', async () => {
+  const inCatalogue = id && h('a', { class: 'button', href: `#/packages/${api.part(id)}` }, 'In the catalogue');
+  const verify = id && api.has('packages') && act('Verify it now', async () => {
     mount(report, h('p', { class: 'hint' }, 'Reading every byte…'));
     try {
-      mount(report, verdict(await api.post('/packages/verify', { path: result.ovf_path, level: 'full' })));
+      mount(report, verdict(await api.post('/packages/verify', { id, level: 'full' })));
     } catch (error) {
       mount(report, problem(error));
     }
@@ -144,7 +145,7 @@ export function packagePanel(result) {
     result.warnings.length > 0 && h('ul', { class: 'warnings' }, result.warnings.map((text) => h('li', {}, text))),
     table('Files of the package', ['File', 'Size', 'SHA-256', 'Host agrees'], result.files.map((file) => [
       file.name, bytes(file.size), copyable(file.sha256), file.attested ? 'yes' : 'it does not say'])),
-    h('div', { class: 'actions' }, verify), report);
+    h('div', { class: 'actions' }, verify, location.hash.startsWith('#/jobs/') && inCatalogue), report);
   section.id = 'package';
   return section;
 }

@@ -5,7 +5,7 @@ import { get } from './api.js';
 /** How many samples of a job's speed are kept: at two a second, about ten minutes. */
 const KEPT = 1200;
 const KINDS = ['job.created', 'job.started', 'job.progress', 'job.requeued', 'job.completed', 'job.failed',
-  'job.cancelled', 'schedule.fired', 'schedule.missed'];
+  'job.cancelled', 'schedule.fired', 'schedule.missed', 'package.removed'];
 /** How long to wait before a stream that the browser gave up is opened again. */
 const PAUSE = 5000;
 

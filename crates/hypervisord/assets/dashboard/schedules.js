@@ -57,6 +57,8 @@ function row(one, again) {
         await api.post(`${path}/${toggle}`);
         await again();
       }, { role: 'admin', kind: 'quiet', name: `${one.enabled ? 'Switch off' : 'Switch on'}: ${one.id}` }),
+      h('a', { class: 'button quiet', href: `#/packages${api.query({ schedule: one.id })}`, 'aria-label': `Packages of ${one.id}` }, 'Packages'),
+      one.retention && h('button', { type: 'button', class: 'quiet', 'aria-label': `Retention of ${one.id}`, onclick: () => load(runs, () => retention(path)) }, 'Retention'),
       h('button', { type: 'button', class: 'quiet', 'aria-label': `Runs of ${one.id}`, onclick: () => load(runs, () => history(path)) }, 'Runs'),
       act('Remove', async () => {
         if (!(await confirmed(`Remove the schedule ${one.name || one.id}? Its packages stay.`, 'Remove it'))) return;
@@ -74,6 +76,15 @@ async function history(path) {
   return h('ul', { class: 'plain' }, runs.map((run) => h('li', {}, badge(run.status), ' ', date(run.planned_at), ' ',
     run.job_ids.map((job, index) => [h('a', { href: `#/jobs/${api.part(job)}` }, run.job_ids.length > 1 ? `job ${index + 1}` : 'job'), ' ']),
     run.reason && h('span', { class: 'reason' }, run.reason))));
+}
+
+/** What the rules would remove, and why. */
+async function retention(path) {
+  const { remove, keep } = await api.get(`${path}/retention`);
+  const line = (word) => (one) => h('li', {}, badge(word === 'goes' ? 'cancelled' : 'completed', word), ' ', h('code', {}, one.path), ' ', h('span', { class: 'reason' }, one.why));
+  if (remove.length + keep.length === 0) return h('p', { class: 'hint' }, 'It has no packages.');
+  return [h('p', { class: 'hint' }, `${count(remove.length, 'package')} would go.`),
+    h('ul', { class: 'plain' }, remove.map(line('goes')), keep.map(line('stays')))];
 }
 
 function createForm(done, close) {

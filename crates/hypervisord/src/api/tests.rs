@@ -1,6 +1,7 @@
 //! Every route, over a store in memory, a fake provider and a fake runner.
 
 mod access;
+mod catalogue;
 mod harness;
 mod inventory;
 mod looking;

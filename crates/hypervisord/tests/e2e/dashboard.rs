@@ -63,9 +63,17 @@ async fn an_export_is_started_from_the_form_and_watched_until_its_package_can_be
     browser.see("every byte read").await;
     browser.inspect("job-completed").await;
     browser.press("Packages").await;
+    browser.see("checked").await;
+    browser.inspect("packages").await;
     browser.press("Open").await;
     browser.see("SHA-256 of the manifest").await;
-    browser.inspect("packages").await;
+    browser.see("Last checked").await;
+    browser.inspect("package").await;
+    browser.press("Remove").await;
+    browser.see("Its files are deleted.").await;
+    browser.press("Remove it").await;
+    browser.see("asked for").await;
+    assert!(!package.exists(), "what the page says is gone is gone");
     browser.press("Jobs").await;
     browser.see("1 of 1").await;
     browser.inspect("jobs").await;

@@ -14,6 +14,7 @@ mod kills;
 mod leftovers;
 mod main_job;
 mod openapi;
+mod packages;
 mod polite;
 mod pool;
 mod postgres;

@@ -92,8 +92,14 @@ impl World {
 
     /// Kills the daemon as a power failure would and starts it again.
     pub(crate) fn crash(self) -> Self {
+        self.crash_and(|_| ())
+    }
+
+    /// The same, with something that happens while it is dead.
+    pub(crate) fn crash_and(self, meanwhile: impl FnOnce(&Vsim)) -> Self {
         let World { sim, daemon, config, directory } = self;
         daemon.kill();
+        meanwhile(&sim);
         let daemon = Daemon::start(BINARY, &config);
         World { sim, daemon, config, directory }
     }
@@ -105,6 +111,16 @@ impl World {
         assert!(status.success(), "{status}\n{log}");
         let daemon = Daemon::start(BINARY, &config);
         World { sim, daemon, config, directory }
+    }
+
+    /// Stops the daemon and asserts that nothing is left behind at the source but sessions of those that were killed.
+    pub(crate) async fn stop_after_a_kill(self) {
+        let (status, _, log) = self.daemon.stop();
+        assert!(status.success(), "{status}\n{log}");
+        let left = self.sim.log();
+        assert_eq!(left.open_leases(), [""; 0], "leases are completed or aborted\n{log}");
+        assert!(left.snapshots().is_empty(), "snapshots are removed: {:?}\n{log}", left.snapshots());
+        self.sim.shutdown().await;
     }
 
     /// Stops the daemon and asserts that nothing is left behind at the source.

@@ -1,6 +1,6 @@
 //! Schemas of fields that hold one of a few words, from the tables that reading and showing go by.
 
-use hypersdk_core::{JobStatus, Phase, PowerState};
+use hypersdk_core::{JobStatus, PackageState, Phase, PowerState};
 use serde::Serialize;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -30,6 +30,10 @@ fn spelt<T: Serialize>(values: &[T]) -> RefOr<Schema> {
 
 pub(in crate::api) fn job_status() -> RefOr<Schema> {
     one_of(JobStatus::ALL.iter().map(|status| status.as_str())).into()
+}
+
+pub(in crate::api) fn package_state() -> RefOr<Schema> {
+    one_of(PackageState::ALL.iter().map(|state| state.as_str())).into()
 }
 
 pub(in crate::api) fn phase() -> RefOr<Schema> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, Utc, Weekday};
 use hypersdk_core::{JobSpec, ScheduleId};
-use hypersdk_sched::{Blackout, CatchUp, Cron, ScheduleSpec, Tz, Window};
+use hypersdk_sched::{Blackout, CatchUp, Cron, Retention, ScheduleSpec, Tz, Window};
 use serde_json::{Map, Value};
 
 use super::super::fields::Fields;
@@ -15,6 +15,9 @@ use crate::config::{nearest, parse_duration};
 
 /// The longest jitter.
 const MOST_JITTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The most packages that a rule can keep.
+const MOST_KEPT: i64 = 100_000;
 
 /// Identifiers that are words of the API.
 const RESERVED: [&str; 1] = ["preview"];
@@ -74,9 +77,7 @@ pub(super) fn request(body: Value) -> Result<Request, Vec<FieldError>> {
     spec.jitter = duration(&mut fields, "jitter").unwrap_or_default();
     spec.max_failures =
         fields.integer("max_failures", 1, 1_000_000).and_then(|number| u32::try_from(number).ok());
-    if fields.take("retention").is_some() {
-        fields.wrong("retention", "packages are not removed by rule in this build; leave it out");
-    }
+    spec.retention = retention(&mut fields);
     let errors = fields.close();
     if !errors.is_empty() {
         return Err(errors);
@@ -271,6 +272,36 @@ fn catch_up(fields: &mut Fields) -> CatchUp {
             CatchUp::default()
         }
     }
+}
+
+/// Which packages are kept. A rule that is not there keeps nothing; at least one must be.
+fn retention(fields: &mut Fields) -> Option<Retention> {
+    let object = fields.object("retention")?;
+    let mut inner = match Fields::open(&fields.path("retention"), Value::Object(object)) {
+        Ok(inner) => inner,
+        Err(error) => {
+            fields.adopt(vec![error]);
+            return None;
+        }
+    };
+    let mut count =
+        |name: &'static str| inner.integer(name, 1, MOST_KEPT).and_then(|number| u32::try_from(number).ok());
+    let mut retention = Retention {
+        keep_last: count("keep_last"),
+        keep_daily: count("keep_daily"),
+        keep_weekly: count("keep_weekly"),
+        keep_monthly: count("keep_monthly"),
+        keep_yearly: count("keep_yearly"),
+        min_free: None,
+    };
+    retention.min_free = inner.integer("min_free", 1, i64::MAX).and_then(|bytes| u64::try_from(bytes).ok());
+    let errors = inner.close();
+    if errors.is_empty() && retention == Retention::default() {
+        let rules = "keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, min_free";
+        fields.wrong("retention", format!("has no rule: give at least one of {rules}, or leave it out"));
+    }
+    fields.adopt(errors);
+    Some(retention)
 }
 
 fn duration(fields: &mut Fields, name: &'static str) -> Option<Duration> {

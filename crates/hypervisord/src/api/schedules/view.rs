@@ -6,6 +6,7 @@ use hypersdk_sched::{CatchUp, Cause, Firing, FiringState, Overlap, Schedule, Sch
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::api::catalogue::RulesView;
 use crate::config::display_duration;
 
 /// The words for what happens while the last run goes on.
@@ -45,6 +46,7 @@ pub(super) struct ScheduleView {
     windows: Vec<WindowView>,
     blackouts: Vec<BlackoutView>,
     max_failures: Option<u32>,
+    retention: Option<RulesView>,
     next_run: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_runs: Option<Vec<TimeView>>,
@@ -79,6 +81,7 @@ impl ScheduleView {
             windows: spec.windows.iter().map(WindowView::from).collect(),
             blackouts: spec.blackouts.iter().map(BlackoutView::from).collect(),
             max_failures: spec.max_failures,
+            retention: spec.retention.map(RulesView::from),
             next_run,
             next_runs,
             last_run: schedule.last_run,

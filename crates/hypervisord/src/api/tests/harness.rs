@@ -24,6 +24,7 @@ use crate::export_root::ExportRoot;
 use crate::metrics::Metrics;
 use crate::nodes::{Identity, Nodes};
 use crate::readiness::{Readiness, Stage};
+use crate::retention::{Keeper, Remover};
 use crate::scheduling::JobLauncher;
 use crate::submission::{OutputDir, Submission};
 
@@ -164,8 +165,11 @@ impl Harness {
         let submission = Submission::new(manager.clone(), Arc::clone(&providers), vec![Arc::new(check)]);
         let launcher = JobLauncher::new(submission.clone(), manager.clone(), crate::api::read_template);
         let jobs = Arc::clone(manager.store()) as Arc<dyn EventLog>;
+        let schedules = Arc::new(MemorySchedules::new());
+        let remover = Remover::new(store.clone(), export_root.clone(), "node".to_owned(), true);
+        let keeper = Keeper::new(remover, schedules.clone(), kept.clone());
         let scheduler = Scheduler::start(
-            Arc::new(MemorySchedules::new()),
+            schedules,
             jobs,
             launcher,
             SchedulerConfig { exclusive: true, ..SchedulerConfig::default() },
@@ -191,6 +195,7 @@ impl Harness {
             scheduler,
             limits: hypersdk_export::Limits::default(),
             orphans: crate::orphans::Orphans::new(Arc::clone(&providers), Arc::clone(manager.store())),
+            keeper,
             manager: manager.clone(),
             providers,
             export_root,

@@ -109,7 +109,15 @@ async fn every_wrong_field_is_named_with_what_would_be_right() {
             "no instant",
         ),
         (json!({"max_failures": 0}), "max_failures", "1 to"),
-        (json!({"retention": {"keep_last": 3}}), "retention", "not removed by rule in this build"),
+        (
+            json!({"retention": {"keep_last": 0}}),
+            "retention.keep_last",
+            "expected a whole number from 1 to 100000",
+        ),
+        (json!({"retention": {"keep_dayly": 3}}), "retention.keep_dayly", "did you mean keep_daily?"),
+        (json!({"retention": {"min_free": "10 GiB"}}), "retention.min_free", "expected a whole number"),
+        (json!({"retention": {}}), "retention", "has no rule: give at least one of keep_last"),
+        (json!({"retention": 3}), "retention", "expected an object"),
         (json!({"tags": "prod"}), "tags", "list of texts"),
         (json!({"cron": "* * * * *"}), "cron", "unknown field"),
     ];

@@ -1,4 +1,4 @@
-//! `hyperctl packages` and `verify`: what was made, and whether it is whole.
+//! `hyperctl verify`: whether a package is whole.
 
 use std::path::PathBuf;
 
@@ -7,21 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::export::absolute;
-use crate::client::{Client, with_query};
+use crate::client::Client;
 use crate::failure::Failure;
-use crate::output::table::Rows;
 use crate::output::{self, Format, units, word};
 
 /// The exit code of a package whose fault has no code of its own.
 const FAULTY: u8 = 11;
-
-/// List the packages that completed jobs made, newest first.
-#[derive(Debug, clap::Args)]
-pub struct PackagesArgs {
-    /// How many at most, 1 to 1000.
-    #[arg(long, value_name = "N", default_value = "50")]
-    pub limit: u32,
-}
 
 /// Verify a package on the daemon's machine.
 ///
@@ -46,38 +37,6 @@ pub enum Level {
     Structure,
     /// Also every grain, inflated.
     Full,
-}
-
-pub(crate) async fn packages(args: &PackagesArgs, client: &Client, format: Format) -> Result<(), Failure> {
-    let query = [("status", Some("completed".to_owned())), ("limit", Some(args.limit.to_string()))];
-    let answer = client.get(&with_query("/jobs", &query)).await?;
-    let jobs = output::list(&answer["jobs"]);
-    let made = jobs.iter().filter(|job| job["result"].is_object());
-    if format == Format::Json {
-        let packages: Vec<Value> = made
-            .map(|job| {
-                let mut package = job["result"].clone();
-                package["job_id"] = job["definition"]["id"].clone();
-                package["vm_path"] = job["definition"]["vm_path"].clone();
-                package["completed_at"] = job["completed_at"].clone();
-                package
-            })
-            .collect();
-        output::json(&json!({ "packages": packages }));
-        return Ok(());
-    }
-    let mut rows = Rows::new(&["completed", "vm", "size", "package"], &[2]);
-    for job in made {
-        let result = &job["result"];
-        rows.push([
-            units::instant(&job["completed_at"]),
-            word(&result["vm_name"]),
-            units::bytes(result["total_size"].as_u64().unwrap_or_default()),
-            word(&result["ovf_path"]),
-        ]);
-    }
-    output::line(rows.text());
-    Ok(())
 }
 
 pub(crate) async fn verify(args: &VerifyArgs, client: &Client, format: Format) -> Result<(), Failure> {
