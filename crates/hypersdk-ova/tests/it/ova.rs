@@ -128,7 +128,7 @@ fn misuse_is_refused() {
 }
 
 #[test]
-fn a_sparse_member_of_9_gib_is_listed_by_tar_with_its_size() {
+fn a_sparse_member_of_9_gib_is_listed_and_unpacked_by_tar() {
     const SIZE: u64 = 9 << 30;
     let folder = tempfile::tempdir().unwrap();
     let (spool, path) = (folder.path().join("spool"), folder.path().join("big.ova"));
@@ -154,6 +154,51 @@ fn a_sparse_member_of_9_gib_is_listed_by_tar_with_its_size() {
     archive.read_exact(&mut last).unwrap();
     assert_eq!(&last, b"last");
     assert!(allocated(&path) < 1 << 30, "holes stay holes");
+
+    let mut tar = tool::piped("tar", &["-xOf", path.to_str().unwrap(), "big.vmdk"]);
+    let unpacked = folder.path().join("unpacked");
+    assert_eq!(copy_sparse(&mut tar.stdout.take().unwrap(), &unpacked), SIZE);
+    assert!(tar.wait().unwrap().success());
+    let mut unpacked = File::open(&unpacked).unwrap();
+    unpacked.seek(SeekFrom::Start(SIZE - 4)).unwrap();
+    unpacked.read_exact(&mut last).unwrap();
+    assert_eq!(&last, b"last");
+}
+
+#[test]
+fn a_member_of_9_gib_packed_by_tar_is_found() {
+    const SIZE: u64 = 9 << 30;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("big.ovf"), DESCRIPTOR).unwrap();
+    File::create_new(folder.path().join("big.vmdk")).unwrap().set_len(SIZE).unwrap();
+    let home = folder.path().to_str().unwrap();
+    let mut tar = tool::piped("tar", &["--format=gnu", "-C", home, "-cf", "-", "big.ovf", "big.vmdk"]);
+    let path = folder.path().join("big.ova");
+    copy_sparse(&mut tar.stdout.take().unwrap(), &path);
+    assert!(tar.wait().unwrap().success());
+    let scanned = scan(&File::open(&path).unwrap()).unwrap();
+    assert_eq!(scanned.fault, None);
+    let found: Vec<_> = scanned.members.iter().map(|member| (member.name.as_str(), member.size)).collect();
+    assert_eq!(found, [("big.ovf", DESCRIPTOR.len() as u64), ("big.vmdk", SIZE)]);
+}
+
+/// Copies, leaving holes where a block is zeros, and gives the length.
+fn copy_sparse(from: &mut impl Read, to: &Path) -> u64 {
+    let mut file = File::create_new(to).unwrap();
+    let (mut block, zeros) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut length = 0;
+    loop {
+        let read = from.read(&mut block).unwrap();
+        if read == 0 {
+            file.set_len(length).unwrap();
+            return length;
+        }
+        if block[..read] != zeros[..read] {
+            file.seek(SeekFrom::Start(length)).unwrap();
+            file.write_all(&block[..read]).unwrap();
+        }
+        length += read as u64;
+    }
 }
 
 fn allocated(path: &Path) -> u64 {
