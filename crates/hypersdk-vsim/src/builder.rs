@@ -190,6 +190,28 @@ impl VsimBuilder {
         self
     }
 
+    /// Bytes each datastore says are free; by default what the machines leave of 4 TiB.
+    #[must_use]
+    pub fn datastore_free(mut self, bytes: u64) -> Self {
+        self.config.datastore_free = Some(bytes);
+        self
+    }
+
+    /// Names the first host after the address that serves NFC, with that port, so that a client
+    /// can connect to what it reads there; no name of the other hosts leads anywhere.
+    #[must_use]
+    pub fn reachable_host(mut self) -> Self {
+        self.config.reachable_host = true;
+        self
+    }
+
+    /// Has the server announce this thumbprint for its hosts instead of the true one.
+    #[must_use]
+    pub fn host_thumbprint(mut self, thumbprint: impl Into<String>) -> Self {
+        self.config.host_thumbprint = Some(thumbprint.into());
+        self
+    }
+
     /// Binds the listeners and starts serving, on the current Tokio runtime.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Virtual disks: where their bytes come from and how they look on the wire.
 
+mod attachment;
 mod esxi;
 mod grains;
 mod header;
@@ -7,6 +8,7 @@ mod qemu;
 mod raw;
 mod source;
 
+pub use attachment::Attachment;
 pub use source::{DiskSource, DiskSpec, Layout, SynthDisk};
 
 pub(crate) use source::DiskReader;

@@ -13,8 +13,8 @@ mod spec;
 mod wire;
 
 pub use builder::VsimBuilder;
-pub use disk::{DiskSource, DiskSpec, Layout, SynthDisk};
+pub use disk::{Attachment, DiskSource, DiskSpec, Layout, SynthDisk};
 pub use faults::{FaultKind, FaultRule, Target};
 pub use log::{Event, Log, LogEntry, OpenSnapshot, StreamOutcome};
 pub use sim::{StartError, Vsim};
-pub use spec::{Kind, ManifestSupport, PowerState, VmSpec};
+pub use spec::{Kind, ManifestSupport, Obstacle, PowerState, VmSpec};

@@ -57,7 +57,7 @@ pub enum Event {
     /// OvfManager.CreateDescriptor ran; `files` counts the files named.
     DescriptorCreated { vm: String, files: usize, errors: usize, warnings: usize },
     /// A snapshot was made.
-    SnapshotCreated { vm: String, snapshot: String, name: String },
+    SnapshotCreated { vm: String, snapshot: String, name: String, quiesced: bool },
     /// A snapshot was removed.
     SnapshotRemoved { vm: String, snapshot: String, name: String },
     /// A machine was switched on or off.
@@ -193,7 +193,7 @@ impl Log {
         let mut open = Vec::new();
         for entry in &self.lock().entries {
             match &entry.event {
-                Event::SnapshotCreated { vm, snapshot, name } => {
+                Event::SnapshotCreated { vm, snapshot, name, .. } => {
                     open.push(OpenSnapshot { vm: vm.clone(), snapshot: snapshot.clone(), name: name.clone() })
                 }
                 Event::SnapshotRemoved { snapshot, .. } => open.retain(|left| left.snapshot != *snapshot),

@@ -9,7 +9,7 @@ mod snapshot;
 mod task;
 mod world;
 
-pub(crate) use entity::{Entity, EntityKind, Vm, VmDisk};
+pub(crate) use entity::{DRIVE, Entity, EntityKind, Vm, VmDisk};
 pub(crate) use inventory::{add_machine, populate};
 pub(crate) use lease::{FileSource, Lease, LeaseEnd, LeasePhase, Sums};
 pub(crate) use session::Session;

@@ -1,6 +1,7 @@
 //! Properties: what each object shows, and how a PropertyCollector picks them.
 
 mod collector;
+mod devices;
 mod entity;
 mod filter;
 mod hardware;

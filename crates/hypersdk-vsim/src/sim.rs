@@ -51,18 +51,21 @@ impl Vsim {
         VsimBuilder::default()
     }
 
-    pub(crate) async fn start(config: Config, machines: Vec<VmSpec>) -> Result<Self, StartError> {
+    pub(crate) async fn start(mut config: Config, machines: Vec<VmSpec>) -> Result<Self, StartError> {
         let identity = Identity::generate().map_err(StartError::Certificate)?;
         let (listener, address) = bind(config.listen).await?;
         let (control_listener, control) = bind(config.control).await?;
         let mut nfc = Endpoint { authority: "*".to_owned(), thumbprint: identity.sha1.clone() };
         let mut host = None;
+        let mut nfc_address = address;
         if config.separate_nfc {
             let host_identity = Identity::generate().map_err(StartError::Certificate)?;
             let (host_listener, host_address) = bind(SocketAddr::new(config.listen.ip(), 0)).await?;
+            nfc_address = host_address;
             nfc = Endpoint { authority: host_address.to_string(), thumbprint: host_identity.sha1.clone() };
             host = Some((host_listener, host_identity));
         }
+        config.host_address = config.reachable_host.then_some(nfc_address);
         let idle = config.session_idle;
         let state = tokio::task::spawn_blocking({
             let config = config.clone();

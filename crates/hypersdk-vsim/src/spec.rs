@@ -28,6 +28,8 @@ pub enum PowerState {
     /// Not running.
     #[default]
     Off,
+    /// Not running, with its memory kept.
+    Suspended,
 }
 
 impl PowerState {
@@ -36,6 +38,7 @@ impl PowerState {
         match self {
             Self::On => "poweredOn",
             Self::Off => "poweredOff",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -50,6 +53,21 @@ pub enum ManifestSupport {
     Requested,
     /// An old host: both calls fail with NotSupported.
     Unsupported,
+}
+
+/// Something about a machine that is in an export's way, or that people should know before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A virtual TPM.
+    Tpm,
+    /// Its files are encrypted.
+    Encryption,
+    /// A device handed through from the host, which OvfManager refuses to describe.
+    Passthrough,
+    /// Its disks wait for consolidation.
+    Consolidation,
+    /// An ISO image of these contents in its drive, which a lease offers as `NAME.iso`.
+    ConnectedIso(Bytes),
 }
 
 /// A virtual machine to simulate.
@@ -74,6 +92,8 @@ pub struct VmSpec {
     pub memory_mib: i32,
     /// Whether VMware Tools run, without which ShutdownGuest fails.
     pub tools: bool,
+    /// What is in an export's way.
+    pub obstacles: Vec<Obstacle>,
 }
 
 impl VmSpec {
@@ -89,6 +109,7 @@ impl VmSpec {
             cpus: 2,
             memory_mib: 4096,
             tools: true,
+            obstacles: Vec::new(),
         }
     }
 
@@ -120,6 +141,28 @@ impl VmSpec {
         self
     }
 
+    /// Puts something in an export's way.
+    #[must_use]
+    pub fn obstacle(mut self, obstacle: Obstacle) -> Self {
+        self.obstacles.push(obstacle);
+        self
+    }
+
+    /// Leaves VMware Tools out.
+    #[must_use]
+    pub fn without_tools(mut self) -> Self {
+        self.tools = false;
+        self
+    }
+
+    /// The image in its drive, if there is one.
+    pub(crate) fn iso(&self) -> Option<&Bytes> {
+        self.obstacles.iter().find_map(|obstacle| match obstacle {
+            Obstacle::ConnectedIso(contents) => Some(contents),
+            _ => None,
+        })
+    }
+
     /// Sets the guest operating system.
     #[must_use]
     pub fn guest_id(mut self, guest_id: impl Into<String>) -> Self {
@@ -148,6 +191,11 @@ pub(crate) struct Config {
     pub(crate) manifest: ManifestSupport,
     pub(crate) separate_nfc: bool,
     pub(crate) denied: BTreeSet<String>,
+    pub(crate) datastore_free: Option<u64>,
+    pub(crate) host_thumbprint: Option<String>,
+    pub(crate) reachable_host: bool,
+    /// Where the first host is reached by name; known once listening.
+    pub(crate) host_address: Option<SocketAddr>,
 }
 
 impl Default for Config {
@@ -171,6 +219,10 @@ impl Default for Config {
             manifest: ManifestSupport::Full,
             separate_nfc: false,
             denied: BTreeSet::new(),
+            datastore_free: None,
+            host_thumbprint: None,
+            reachable_host: false,
+            host_address: None,
         }
     }
 }

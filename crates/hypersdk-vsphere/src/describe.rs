@@ -31,7 +31,7 @@ pub(crate) async fn describe(scope: &Scope, vm: MoRef) -> Result<VmDescription, 
     };
     let text = |path: &str| known.get(path).map(|value| value.text.clone()).unwrap_or_default();
     let name = text("name");
-    let call = CreateDescriptor { this, vm, files: Vec::new(), name, snapshot: None };
+    let call = CreateDescriptor { this, vm, files: Vec::new(), name, images: false, snapshot: None };
     let made = match scope.call(&call).await {
         Ok(made) => made,
         Err(error) => return Err(error.into_error(operation)),

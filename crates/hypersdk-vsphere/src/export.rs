@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use hypersdk_core::{
-    ByteStream, Descriptor, Error, ErrorKind, ExportOptions, ExportSession, ExportSource, HostDigest,
-    PackagedFile, PowerPolicy, PowerState, Result, SourceFile, VmId,
+    ByteStream, Descriptor, Error, ErrorKind, ExportOptions, ExportSession, ExportSource, FileKind,
+    HostDigest, PackagedFile, PowerPolicy, PowerState, Result, SourceFile, VmId,
 };
 
 use crate::api::{CreateDescriptor, HttpNfcLeaseGetManifest, HttpNfcLeaseSetManifestChecksumType, OvfFile};
@@ -102,6 +102,12 @@ impl VsphereExport {
         }
     }
 
+    /// True if the image of a drive is among the files of a package.
+    fn has_images(&self, files: &[PackagedFile]) -> bool {
+        let mut images = self.files.iter().filter(|file| file.kind == FileKind::Other);
+        images.any(|image| files.iter().any(|file| file.key == image.key))
+    }
+
     async fn create_descriptor(&self, call: &CreateDescriptor) -> Result<Descriptor, CallError> {
         let attempt = || self.scope.call(call);
         let backoff = ExponentialBuilder::default()
@@ -180,6 +186,7 @@ impl ExportSession for VsphereExport {
             vm: self.vm.clone(),
             files: files.iter().map(file).collect(),
             name: name.to_owned(),
+            images: self.has_images(files),
             snapshot: self.snapshot.clone(),
         };
         let lost = self.lease.lost().borrow().clone();

@@ -31,7 +31,7 @@ pub(crate) async fn look(
     if takes_snapshot(&facts, options) {
         findings.extend(room_for_a_snapshot(scope, vm).await);
     }
-    findings.extend(describe(scope, vm, &facts).await);
+    findings.extend(describe(scope, vm, &facts, options).await);
     if depth == PreflightDepth::Thorough {
         findings.extend(hosts::reach(scope, vm).await);
     }
@@ -105,12 +105,12 @@ async fn room_for_a_snapshot(scope: &Scope, vm: &MoRef) -> Vec<Finding> {
 }
 
 /// Has the descriptor made as if there were no files: what cannot be described cannot be exported.
-async fn describe(scope: &Scope, vm: &MoRef, facts: &Facts) -> Vec<Finding> {
+async fn describe(scope: &Scope, vm: &MoRef, facts: &Facts, options: &ExportOptions) -> Vec<Finding> {
     let Some(this) = scope.content().ovf_manager.clone() else {
         return vec![Finding::error("descriptor", ErrorKind::Unsupported, "the server has no OVF manager")];
     };
     let (files, name) = (Vec::new(), facts.name.clone());
-    let call = CreateDescriptor { this, vm: vm.clone(), files, name, snapshot: None };
+    let call = CreateDescriptor { this, vm: vm.clone(), files, name, images: false, snapshot: None };
     match scope.call(&call).await {
         Err(error) => {
             let busy = error.fault().is_some_and(|fault| fault.kind() == FaultKind::TaskInProgress);
@@ -129,7 +129,20 @@ async fn describe(scope: &Scope, vm: &MoRef, facts: &Facts) -> Vec<Finding> {
                 }
             });
             let warnings = tried.warnings.iter();
-            errors.chain(warnings.map(|fault| Finding::info("descriptor", fault.to_string()))).collect()
+            let warnings = warnings.map(|fault| Finding::info("descriptor", fault.to_string()));
+            let disks = described_disks(&tried.descriptor, facts.taken(options).len());
+            errors.chain(warnings).chain(disks).collect()
         }
     }
+}
+
+/// The disks of a descriptor against those of the hardware that are to be exported. A server that describes none
+/// on a trial says nothing about them.
+fn described_disks(descriptor: &str, wanted: usize) -> Option<Finding> {
+    let described = descriptor.matches("<Disk ").count() + descriptor.matches("<ovf:Disk ").count();
+    (1..wanted).contains(&described).then(|| {
+        let text = format!("the server describes {described} disks, {wanted} are to be exported");
+        Finding::warning("disk_count", text)
+            .with_advice("detach what it cannot export, or leave it out with options.disks.exclude")
+    })
 }

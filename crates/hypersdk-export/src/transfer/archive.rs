@@ -130,3 +130,32 @@ fn archive_error(error: OvaError) -> Error {
         other => Error::new(ErrorKind::Internal, "write archive", other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::meter::Meter;
+
+    /// Whether spools begin within ten seconds beside a stream of this pace.
+    async fn spools_begin(bytes_per_second: u64) -> bool {
+        let meter = Meter::new([("disk-0.vmdk".to_owned(), u64::MAX)]).file(0);
+        let arriving = async {
+            for look in 1.. {
+                meter.record(bytes_per_second * look / 10, 0);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            waited = timeout(Duration::from_secs(10), until_slow(&meter)) => waited.is_ok(),
+            () = arriving => unreachable!("it goes on for ever"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn further_streams_are_opened_beside_a_slow_one_and_none_beside_a_fast_one() {
+        assert!(spools_begin(100 << 20).await);
+        assert!(!spools_begin(400 << 20).await);
+    }
+}

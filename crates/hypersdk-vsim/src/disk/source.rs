@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 
+use super::attachment::Attachment;
 use super::esxi::EsxiStream;
 use super::grains::Grains;
 use super::header::Header;
@@ -63,17 +64,30 @@ pub enum DiskSource {
 pub struct DiskSpec {
     /// Where its bytes come from.
     pub source: DiskSource,
+    /// How it is attached.
+    pub attachment: Attachment,
 }
 
 impl DiskSpec {
     /// A synthesised disk with the defaults of [`SynthDisk::new`]; `capacity` in bytes.
     pub fn synth(seed: u64, capacity: u64) -> Self {
-        Self { source: DiskSource::Synth(SynthDisk::new(seed, capacity)) }
+        Self::of(DiskSource::Synth(SynthDisk::new(seed, capacity)))
     }
 
     /// A disk sent from a streamOptimized VMDK file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { source: DiskSource::File(path.into()) }
+        Self::of(DiskSource::File(path.into()))
+    }
+
+    fn of(source: DiskSource) -> Self {
+        Self { source, attachment: Attachment::default() }
+    }
+
+    /// Sets how it is attached.
+    #[must_use]
+    pub fn attached(mut self, attachment: Attachment) -> Self {
+        self.attachment = attachment;
+        self
     }
 
     /// Sets the share of the capacity that is allocated; no effect on a file.

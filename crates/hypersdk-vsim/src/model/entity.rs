@@ -6,6 +6,9 @@ use crate::disk::DiskSpec;
 use crate::spec::{PowerState, VmSpec};
 use crate::wire::MoRef;
 
+/// The slot of the drive that holds an image, as a lease's keys end.
+pub(crate) const DRIVE: &str = "VirtualIDEController0:0";
+
 /// A managed entity of the inventory.
 #[derive(Clone, Debug)]
 pub(crate) struct Entity {
@@ -78,6 +81,12 @@ impl Vm {
             }
         }
         all
+    }
+
+    /// The disks an export has, of a snapshot or of the machine itself, with their numbers.
+    pub(crate) fn exported_disks(&self, from_snapshot: bool) -> impl Iterator<Item = (usize, &VmDisk)> {
+        let all = self.disks.iter().enumerate();
+        all.filter(move |(_, disk)| disk.spec.attachment.is_exported(from_snapshot))
     }
 
     pub(crate) fn committed(&self) -> u64 {

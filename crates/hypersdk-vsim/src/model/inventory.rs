@@ -175,7 +175,9 @@ impl Builder<'_> {
         let hosts: Vec<(MoRef, String)> = (0..count)
             .map(|index| match self.kind {
                 Kind::VirtualCenter => {
-                    (MoRef::new("HostSystem", format!("host-{}", 1001 + index)), format!("DC0_C0_H{index}"))
+                    let reached = config.host_address.filter(|_| index == 0);
+                    let name = reached.map_or(format!("DC0_C0_H{index}"), |at| at.ip().to_string());
+                    (MoRef::new("HostSystem", format!("host-{}", 1001 + index)), name)
                 }
                 Kind::Esxi => (MoRef::new("HostSystem", "ha-host"), names.compute.2.to_owned()),
             })

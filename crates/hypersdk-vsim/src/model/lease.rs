@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::entity::DRIVE;
 use super::world::{State, World};
 use crate::disk::DiskSpec;
 use crate::log::Event;
@@ -105,7 +106,7 @@ impl World {
                 phase: LeasePhase::Initializing,
                 percent: 0,
                 ticket: Uuid::new_v4().to_string(),
-                files: files(state, vm)?,
+                files: files(state, vm, snapshot.is_some())?,
                 checksums: BTreeMap::new(),
                 ended: ended.clone(),
                 task,
@@ -228,9 +229,10 @@ fn open<'a>(state: &'a mut State, id: &str) -> Result<&'a mut Lease, Fault> {
     }
 }
 
-fn files(state: &State, vm: &MoRef) -> Result<Vec<LeaseFile>, Fault> {
+fn files(state: &State, vm: &MoRef, from_snapshot: bool) -> Result<Vec<LeaseFile>, Fault> {
     let machine = state.vm(vm)?;
-    let disks = machine.disks.iter().enumerate().map(|(number, disk)| LeaseFile {
+    let exported = machine.exported_disks(from_snapshot);
+    let disks = exported.map(|(number, disk)| LeaseFile {
         key: format!("/{}/ParaVirtualSCSIController0:{}", vm.id, disk.unit),
         target: format!("disk-{number}.vmdk"),
         source: FileSource::Disk(Arc::clone(&disk.spec)),
@@ -239,14 +241,17 @@ fn files(state: &State, vm: &MoRef) -> Result<Vec<LeaseFile>, Fault> {
         datastore: disk.datastore.id.clone(),
         sent: None,
     });
-    let nvram = machine.spec.nvram.iter().map(|contents| LeaseFile {
-        key: format!("/{}/nvram", vm.id),
-        target: format!("{}.nvram", machine.spec.name),
+    let name = &machine.spec.name;
+    let nvram = machine.spec.nvram.iter().map(|contents| ("nvram", format!("{name}.nvram"), contents));
+    let iso = machine.spec.iso().into_iter().map(|contents| (DRIVE, format!("{name}.iso"), contents));
+    let others = nvram.chain(iso).map(|(device, target, contents)| LeaseFile {
+        key: format!("/{}/{device}", vm.id),
+        target,
         source: FileSource::Bytes(contents.clone()),
         capacity: contents.len() as u64,
         populated: contents.len() as u64,
         datastore: machine.home.id.clone(),
         sent: None,
     });
-    Ok(disks.chain(nvram).collect())
+    Ok(disks.chain(others).collect())
 }

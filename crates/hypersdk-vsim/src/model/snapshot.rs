@@ -60,6 +60,7 @@ impl World {
             vm: state.name(vm),
             snapshot: moref.id.clone(),
             name: name.to_owned(),
+            quiesced,
         });
         Ok(moref)
     }

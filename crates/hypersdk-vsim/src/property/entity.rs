@@ -139,10 +139,13 @@ impl Reader<'_> {
             .with("numCpuThreads", 32i16)
             .with("numNics", 2)
             .with("numHBAs", 1);
+        let known = &self.world.config;
+        let reached = known.host_address.filter(|at| at.ip().to_string() == entity.name);
+        let thumbprint = known.host_thumbprint.as_ref().unwrap_or(&self.world.nfc.thumbprint);
         let config = Struct::new("HostConfigSummary")
             .with("name", &entity.name)
-            .with("port", 443)
-            .with("sslThumbprint", &self.world.nfc.thumbprint)
+            .with("port", reached.map_or(443, |at| i32::from(at.port())))
+            .with("sslThumbprint", thumbprint)
             .with("product", super::about(Kind::Esxi))
             .with("vmotionEnabled", true)
             .with("faultToleranceEnabled", false);
@@ -161,6 +164,9 @@ impl Reader<'_> {
     }
 
     fn datastore_free(&self, entity: &Entity) -> i64 {
+        if let Some(free) = self.world.config.datastore_free {
+            return free as i64;
+        }
         let disks = self.state.vms().flat_map(|(_, vm)| &vm.disks);
         let used: u64 = disks.filter(|disk| disk.datastore == entity.moref).map(|disk| disk.populated).sum();
         (DATASTORE_CAPACITY - used as i64).max(0)

@@ -1,10 +1,9 @@
-//! VirtualMachineConfigInfo and the devices in it.
+//! VirtualMachineConfigInfo.
 
-use crate::model::{Entity, Vm, VmDisk};
+use super::devices::devices;
+use crate::model::{Entity, Vm};
+use crate::spec::Obstacle;
 use crate::wire::{Struct, Value};
-
-const CONTROLLER_KEY: i32 = 1000;
-const NIC_KEY: i32 = 4000;
 
 pub(super) fn guest_name(guest_id: &str) -> &'static str {
     match guest_id {
@@ -70,53 +69,10 @@ pub(super) fn config(entity: &Entity, vm: &Vm) -> Struct {
         .with("bootOptions", Struct::new("VirtualMachineBootOptions").with("bootDelay", 0i64))
         .with("changeTrackingEnabled", false)
         .with("firmware", if spec.nvram.is_some() { "efi" } else { "bios" })
+        .maybe("keyId", spec.obstacles.contains(&Obstacle::Encryption).then(encryption_key))
 }
 
-fn description(label: impl Into<String>, summary: impl Into<String>) -> Struct {
-    Struct::new("Description").with("label", label.into()).with("summary", summary.into())
-}
-
-fn devices(vm: &Vm) -> Vec<Struct> {
-    let keys = vm.disks.iter().map(|disk| Value::Int(disk.key)).collect();
-    let controller = Struct::subtype("ParaVirtualSCSIController")
-        .with("key", CONTROLLER_KEY)
-        .with("deviceInfo", description("SCSI controller 0", "VMware paravirtual SCSI"))
-        .with("busNumber", 0)
-        .with("device", Value::Array("int", keys))
-        .with("hotAddRemove", true)
-        .with("sharedBus", Value::Enum("VirtualSCSISharing", "noSharing"))
-        .with("scsiCtlrUnitNumber", 7);
-    let backing = Struct::subtype("VirtualEthernetCardNetworkBackingInfo")
-        .with("deviceName", "VM Network")
-        .with("network", &vm.network);
-    let nic = Struct::subtype("VirtualVmxnet3")
-        .with("key", NIC_KEY)
-        .with("deviceInfo", description("Network adapter 1", "VM Network"))
-        .with("backing", backing)
-        .with("unitNumber", 7)
-        .with("addressType", "assigned")
-        .with("macAddress", &vm.mac)
-        .with("wakeOnLanEnabled", true);
-    let disks = vm.disks.iter().enumerate().map(|(index, disk)| disk_device(index, disk));
-    std::iter::once(controller).chain(disks).chain([nic]).collect()
-}
-
-fn disk_device(index: usize, disk: &VmDisk) -> Struct {
-    let kib = disk.capacity / 1024;
-    let backing = Struct::subtype("VirtualDiskFlatVer2BackingInfo")
-        .with("fileName", &disk.file_name)
-        .with("datastore", &disk.datastore)
-        .with("diskMode", "persistent")
-        .with("split", false)
-        .with("writeThrough", false)
-        .with("thinProvisioned", true)
-        .with("uuid", format!("6000C29{:x}-0000-4000-8000-{:012x}", index % 16, disk.key));
-    Struct::subtype("VirtualDisk")
-        .with("key", disk.key)
-        .with("deviceInfo", description(format!("Hard disk {}", index + 1), format!("{kib} KB")))
-        .with("backing", backing)
-        .with("controllerKey", CONTROLLER_KEY)
-        .with("unitNumber", disk.unit)
-        .with("capacityInKB", kib as i64)
-        .with("capacityInBytes", disk.capacity as i64)
+fn encryption_key() -> Struct {
+    let provider = Struct::new("KeyProviderId").with("id", "vsim");
+    Struct::new("CryptoKeyId").with("keyId", "2f6d3c1a").with("providerId", provider)
 }

@@ -1,7 +1,7 @@
 use super::Reader;
 use super::hardware::{config, guest_name, vmx_path};
 use crate::model::Vm;
-use crate::spec::PowerState;
+use crate::spec::{Obstacle, PowerState};
 use crate::wire::{MoRef, Struct, Value};
 
 impl Reader<'_> {
@@ -21,6 +21,7 @@ impl Reader<'_> {
             "resourcePool" => Some((&vm.pool).into()),
             "recentTask" => Some(Value::refs(vm.recent_tasks.iter().cloned())),
             "storage" => Some(storage(vm).into()),
+            "layoutEx" => Some(file_layout(vm).into()),
             "snapshot" => self.snapshot_info(vm).map(Value::from),
             "rootSnapshot" => Some(Value::refs(vm.root_snapshots.iter().map(|id| snapshot_ref(id)))),
             _ => None,
@@ -116,7 +117,7 @@ fn tools_status(vm: &Vm) -> Value {
     let status = match (vm.spec.tools, vm.power) {
         (false, _) => "toolsNotInstalled",
         (true, PowerState::On) => "toolsOk",
-        (true, PowerState::Off) => "toolsNotRunning",
+        (true, PowerState::Off | PowerState::Suspended) => "toolsNotRunning",
     };
     Value::Enum("VirtualMachineToolsStatus", status)
 }
@@ -136,7 +137,7 @@ fn runtime(vm: &Vm) -> Struct {
         .with("numMksConnections", 0)
         .with("recordReplayState", Value::Enum("VirtualMachineRecordReplayState", "inactive"))
         .with("onlineStandby", false)
-        .with("consolidationNeeded", false)
+        .with("consolidationNeeded", vm.spec.obstacles.contains(&Obstacle::Consolidation))
 }
 
 fn guest(vm: &Vm) -> Struct {
@@ -153,6 +154,30 @@ fn guest(vm: &Vm) -> Struct {
 
 fn uncommitted(vm: &Vm) -> i64 {
     vm.disks.iter().map(|disk| disk.capacity.saturating_sub(disk.populated) as i64).sum()
+}
+
+/// What each disk occupies on its datastore.
+fn file_layout(vm: &Vm) -> Struct {
+    let files = vm.disks.iter().zip(0..).map(|(disk, number)| {
+        Struct::new("VirtualMachineFileLayoutExFileInfo")
+            .with("key", number)
+            .with("name", &disk.file_name)
+            .with("type", "diskExtent")
+            .with("size", disk.populated as i64)
+            .with("uniqueSize", disk.populated as i64)
+            .with("accessible", true)
+    });
+    let disks = vm.disks.iter().zip(0..).map(|(disk, number)| {
+        let unit = Struct::new("VirtualMachineFileLayoutExDiskUnit")
+            .with("fileKey", Value::Array("int", vec![Value::Int(number)]));
+        Struct::new("VirtualMachineFileLayoutExDiskLayout")
+            .with("key", disk.key)
+            .with("chain", Value::list("VirtualMachineFileLayoutExDiskUnit", [unit]))
+    });
+    Struct::new("VirtualMachineFileLayoutEx")
+        .with("file", Value::list("VirtualMachineFileLayoutExFileInfo", files))
+        .with("disk", Value::list("VirtualMachineFileLayoutExDiskLayout", disks))
+        .with("timestamp", vm.created)
 }
 
 fn storage(vm: &Vm) -> Struct {

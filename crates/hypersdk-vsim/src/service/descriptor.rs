@@ -16,8 +16,16 @@ const FORMAT: &str = "http://www.vmware.com/interfaces/specifications/vmdk.html#
 pub(super) struct Part<'a> {
     pub(super) path: String,
     pub(super) size: Option<u64>,
-    /// The disk it holds; the NVRAM file holds none.
-    pub(super) disk: Option<&'a VmDisk>,
+    pub(super) content: Content<'a>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content<'a> {
+    Disk(&'a VmDisk),
+    Nvram,
+    /// The image in the drive.
+    Image,
 }
 
 /// One `Item` of the hardware section.
@@ -83,7 +91,7 @@ fn references(out: &mut String, parts: &[Part<'_>]) {
 fn disks(out: &mut String, parts: &[Part<'_>]) {
     out.push_str("  <DiskSection>\n    <Info>Virtual disk information</Info>\n");
     for (index, part) in parts.iter().enumerate() {
-        let Some(disk) = part.disk else { continue };
+        let Content::Disk(disk) = part.content else { continue };
         put(
             out,
             format_args!(
@@ -134,7 +142,7 @@ fn hardware(out: &mut String, name: &str, vm: &Vm, parts: &[Part<'_>]) {
         },
     ];
     for (index, part) in parts.iter().enumerate() {
-        let Some(disk) = part.disk else { continue };
+        let Content::Disk(disk) = part.content else { continue };
         items.push(Item {
             kind: 17,
             name: format!("Hard Disk {}", index + 1),
@@ -145,6 +153,9 @@ fn hardware(out: &mut String, name: &str, vm: &Vm, parts: &[Part<'_>]) {
                 ("Parent", "3".to_owned()),
             ],
         });
+    }
+    if vm.spec.iso().is_some() {
+        items.extend(drive(items.len() + 1, parts));
     }
     items.push(Item {
         kind: 10,
@@ -167,7 +178,7 @@ fn hardware(out: &mut String, name: &str, vm: &Vm, parts: &[Part<'_>]) {
             if vm.spec.nvram.is_some() { "efi" } else { "bios" }
         ),
     );
-    if let Some(index) = parts.iter().position(|part| part.disk.is_none()) {
+    if let Some(index) = parts.iter().position(|part| matches!(part.content, Content::Nvram)) {
         put(
             out,
             format_args!(
@@ -177,6 +188,20 @@ fn hardware(out: &mut String, name: &str, vm: &Vm, parts: &[Part<'_>]) {
         );
     }
     out.push_str("    </VirtualHardwareSection>\n");
+}
+
+/// A drive on a controller of its own, with its image if that is part of the package.
+fn drive(controller: usize, parts: &[Part<'_>]) -> [Item<'static>; 2] {
+    let mut more = vec![("AddressOnParent", "0".to_owned()), ("Parent", controller.to_string())];
+    match parts.iter().position(|part| matches!(part.content, Content::Image)) {
+        Some(index) => more.push(("HostResource", format!("ovf:/file/file{}", index + 1))),
+        None => more.push(("AutomaticAllocation", "false".to_owned())),
+    }
+    let ide = vec![("Address", "0".to_owned())];
+    [
+        Item { kind: 5, name: "IDE 0".to_owned(), description: "IDE Controller", more: ide },
+        Item { kind: 15, name: "CD/DVD drive 1".to_owned(), description: "CD/DVD Drive", more },
+    ]
 }
 
 fn write_item(out: &mut String, number: usize, item: &Item<'_>) {

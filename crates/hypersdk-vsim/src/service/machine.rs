@@ -62,8 +62,8 @@ impl Request<'_> {
         self.require("VirtualMachine.Interact.PowerOff", &vm)?;
         self.world.read(|state| {
             let machine = state.vm(&vm)?;
-            if machine.power == PowerState::Off {
-                return Err(Fault::invalid_power_state("poweredOn", "poweredOff"));
+            if machine.power != PowerState::On {
+                return Err(Fault::invalid_power_state("poweredOn", machine.power.member()));
             }
             if !machine.spec.tools {
                 return Err(Fault::new("ToolsUnavailable", "VMware Tools are not running."));
@@ -150,8 +150,9 @@ impl Request<'_> {
         let vm = self.this("VirtualMachine")?;
         self.require("VApp.Export", vm)?;
         self.world.read(|state| {
-            if state.vm(vm)?.power == PowerState::On {
-                return Err(Fault::invalid_power_state("poweredOff", "poweredOn"));
+            let power = state.vm(vm)?.power;
+            if power != PowerState::Off {
+                return Err(Fault::invalid_power_state("poweredOff", power.member()));
             }
             free(state, vm)
         })?;

@@ -1,9 +1,10 @@
 //! OvfManager.
 
-use super::descriptor::{Part, envelope};
+use super::descriptor::{Content, Part, envelope};
 use super::{Answer, Request};
 use crate::log::Event;
-use crate::model::Lease;
+use crate::model::{DRIVE, Lease};
+use crate::spec::Obstacle;
 use crate::wire::{Fault, MoRef, Node, Struct, Value};
 
 /// An OvfFile of the request.
@@ -33,13 +34,15 @@ struct Findings {
 impl Request<'_> {
     /// Describes a machine. Files given must have a path, a size and the device
     /// id of the lease, or `error` says so; a size other than the one sent is
-    /// a warning. Without files it is a dry run.
+    /// a warning. Images of drives are left out unless asked for. Without files
+    /// it is a dry run.
     pub(super) fn create_descriptor(&self) -> Answer {
         self.this("OvfManager")?;
         let vm = self.reference("obj")?;
         let params = self.arguments().child("cdp").ok_or_else(|| Fault::invalid_argument("cdp"))?;
         let files: Vec<OvfFile> = params.all("ovfFiles").map(OvfFile::parse).collect();
         let snapshot = params.reference("snapshot");
+        let images = params.flag("includeImageFiles");
         let mut findings = Findings::default();
         let (descriptor, name) = self.world.read(|state| {
             let entity = state.entity(&vm)?;
@@ -47,23 +50,28 @@ impl Request<'_> {
             let lease = machine.lease.as_ref().and_then(|lease| state.leases.get(lease));
             check_snapshot(lease, snapshot.as_ref())?;
             let mut parts = Vec::new();
-            let nvram = (format!("/{}/nvram", vm.id), machine.spec.nvram.as_ref());
-            let devices = machine
-                .disks
-                .iter()
-                .map(|disk| (format!("/{}/ParaVirtualSCSIController0:{}", vm.id, disk.unit), Some(disk)));
-            let devices: Vec<_> = devices.chain(nvram.1.is_some().then_some((nvram.0, None))).collect();
-            for (index, (device, disk)) in devices.iter().enumerate() {
+            let disks = machine.exported_disks(snapshot.is_some()).map(|(_, disk)| {
+                (format!("/{}/ParaVirtualSCSIController0:{}", vm.id, disk.unit), Content::Disk(disk))
+            });
+            let nvram = machine.spec.nvram.iter().map(|_| (format!("/{}/nvram", vm.id), Content::Nvram));
+            let image =
+                machine.spec.iso().into_iter().map(|_| (format!("/{}/{DRIVE}", vm.id), Content::Image));
+            let devices: Vec<_> = disks.chain(nvram).chain(image).collect();
+            for (index, (device, content)) in devices.iter().enumerate() {
+                if matches!(content, Content::Image) && !images {
+                    continue;
+                }
                 let given = files.iter().find(|file| file.device == *device);
                 if given.is_none() && !files.is_empty() {
                     continue;
                 }
-                let path = match (given, disk) {
+                let path = match (given, content) {
                     (Some(file), _) => file.path.clone(),
-                    (None, Some(_)) => format!("disk-{index}.vmdk"),
-                    (None, None) => format!("{}.nvram", machine.spec.name),
+                    (None, Content::Disk(_)) => format!("disk-{index}.vmdk"),
+                    (None, Content::Nvram) => format!("{}.nvram", machine.spec.name),
+                    (None, Content::Image) => format!("{}.iso", machine.spec.name),
                 };
-                parts.push(Part { path, size: given.and_then(|file| file.size), disk: *disk });
+                parts.push(Part { path, size: given.and_then(|file| file.size), content: *content });
             }
             for file in &files {
                 check(
@@ -72,6 +80,9 @@ impl Request<'_> {
                     lease,
                     &mut findings,
                 );
+            }
+            if machine.spec.obstacles.contains(&Obstacle::Passthrough) {
+                findings.errors.push(Fault::unsupported_device("PCI device 0"));
             }
             let name = params.text("name").filter(|name| !name.is_empty()).unwrap_or(&entity.name);
             Ok((envelope(name, params.text("description"), machine, &parts), entity.name.clone()))
@@ -89,7 +100,7 @@ impl Request<'_> {
             .with("ovfDescriptor", descriptor)
             .with("error", faults(&findings.errors))
             .with("warning", faults(&findings.warnings))
-            .with("includeImageFiles", params.flag("includeImageFiles"))
+            .with("includeImageFiles", images)
             .into())
     }
 }

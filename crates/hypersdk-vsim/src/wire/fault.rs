@@ -96,6 +96,12 @@ impl Fault {
         Self::new("RequestCanceled", "The task was canceled by a user.")
     }
 
+    /// A device that no OVF descriptor can hold.
+    pub(crate) fn unsupported_device(device: &str) -> Self {
+        Self::new("OvfUnsupportedDeviceExport", format!("The device {device} cannot be exported."))
+            .with("failureReason", device)
+    }
+
     /// A fault of the OVF family that names an attribute of an element.
     pub(crate) fn ovf_attribute(
         name: &'static str,

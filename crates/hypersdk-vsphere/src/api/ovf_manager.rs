@@ -21,6 +21,8 @@ pub(crate) struct CreateDescriptor {
     pub(crate) vm: MoRef,
     pub(crate) files: Vec<OvfFile>,
     pub(crate) name: String,
+    /// The images of drives are part of the package.
+    pub(crate) images: bool,
     pub(crate) snapshot: Option<MoRef>,
 }
 
@@ -59,6 +61,9 @@ method!(CreateDescriptor, "CreateDescriptor", idempotent: true, reply: Descripto
             });
         }
         out.text("name", &call.name);
+        if call.images {
+            out.value("includeImageFiles", true);
+        }
         if let Some(snapshot) = &call.snapshot {
             out.moref("snapshot", snapshot);
         }

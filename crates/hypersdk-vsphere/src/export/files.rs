@@ -16,8 +16,8 @@ const MAX_NAME: usize = 80;
 /// The files of a lease in its order, and where each is fetched.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] if the lease offers other disks than the VM has: a package without one of its
-/// disks is worse than none.
+/// [`ErrorKind::Unsupported`] if the lease offers other disks than the VM has, or lacks one that is to be
+/// exported: a package without one of its disks is worse than none.
 pub(super) fn plan(
     info: &LeaseInfo,
     facts: &Facts,
@@ -34,8 +34,8 @@ pub(super) fn plan(
             Some((device, device.target_id.as_deref()?))
         })
         .collect();
-    let disks = match_disks(&offered, &facts.disks)?;
     let taken: HashSet<i32> = facts.taken(options).iter().map(|disk| disk.key).collect();
+    let disks = match_disks(&offered, &facts.disks, &taken)?;
     let mut names = HashSet::new();
     let mut files = Vec::with_capacity(offered.len());
     let mut devices = HashMap::new();
@@ -78,6 +78,7 @@ fn is_disk(device: &DeviceUrl, target: &str) -> bool {
 fn match_disks<'a>(
     offered: &[(&'a DeviceUrl, &str)],
     disks: &'a [Disk],
+    taken: &HashSet<i32>,
 ) -> Result<HashMap<&'a str, &'a Disk>> {
     let keys: Vec<&str> = offered
         .iter()
@@ -89,11 +90,13 @@ fn match_disks<'a>(
         .iter()
         .filter_map(|key| Some((*key, disks.iter().find(|disk| disk.slot.as_deref() == Some(slot_of(key)))?)))
         .collect();
+    let is_offered = |disk: &Disk| by_slot.values().any(|found| found.key == disk.key);
+    let complete = disks.iter().all(|disk| is_offered(disk) || !taken.contains(&disk.key));
+    if by_slot.len() == keys.len() && complete {
+        return Ok(by_slot);
+    }
     if keys.len() != disks.len() {
         return Err(disks_differ(keys.len(), disks, &by_slot));
-    }
-    if by_slot.len() == keys.len() {
-        return Ok(by_slot);
     }
     Ok(keys.into_iter().zip(disks).collect())
 }
@@ -273,6 +276,16 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().contains("Hard disk 2"), "{error}");
         assert!(error.advice().unwrap().contains("independent"));
+    }
+
+    #[test]
+    fn a_disk_that_no_lease_offers_is_no_obstacle_once_it_is_left_out() {
+        let devices = vec![device("/vm-1/C0:0", Some("disk-0.vmdk"), true)];
+        let disks = vec![disk(2000, "C0:0", 100), disk(2001, "C0:1", 200)];
+        let without = DiskSelection { exclude: vec!["Hard disk 2".to_owned()], ..DiskSelection::default() };
+        let options = ExportOptions { disks: without, ..ExportOptions::default() };
+        let files = planned_with(devices, disks, &options).unwrap();
+        assert_eq!(files.iter().map(|file| file.capacity_bytes).collect::<Vec<_>>(), [Some(100)]);
     }
 
     #[test]

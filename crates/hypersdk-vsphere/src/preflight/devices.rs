@@ -1,5 +1,7 @@
 //! Devices and disks that an export cannot take, or takes otherwise than people expect.
 
+use std::collections::HashSet;
+
 use hypersdk_core::{ErrorKind, ExportOptions, Finding};
 
 use super::{Facts, takes_snapshot};
@@ -28,13 +30,18 @@ pub(super) async fn look(scope: &Scope, vm: &MoRef, facts: &Facts, options: &Exp
         );
     }
     if let Some(devices) = known.get("config.hardware.device") {
-        findings.extend(devices_of(devices, takes_snapshot(facts, options), options.remove_cdrom));
+        let taken: HashSet<i32> = facts.taken(options).iter().map(|disk| disk.key).collect();
+        let is_taken = |key: i32| taken.contains(&key);
+        findings.extend(devices_of(devices, takes_snapshot(facts, options), options.remove_cdrom, is_taken));
     }
     if let Some(tree) = known.get("snapshot") {
-        let count = tree.all("rootSnapshotList").map(count).sum::<usize>();
+        let many = match tree.all("rootSnapshotList").map(count).sum::<usize>() {
+            1 => "a snapshot".to_owned(),
+            count => format!("{count} snapshots"),
+        };
         findings.push(Finding::info(
             "snapshots",
-            format!("the VM has {count} snapshots; the package holds its present state only"),
+            format!("the VM has {many}; the package holds its present state only"),
         ));
     }
     if known.get("runtime.consolidationNeeded").is_some_and(|needed| needed.text == "true") {
@@ -71,25 +78,28 @@ fn selection(facts: &Facts, options: &ExportOptions) -> Vec<Finding> {
             .with_advice(format!("its disks are: {}", labels.join(", "))),
         );
     }
-    if facts.taken(options).is_empty() {
+    let taken = facts.taken(options).len();
+    if taken == 0 {
         findings.push(
             Finding::error("no_disks", ErrorKind::Unsupported, "no disk is left to export")
                 .with_advice("check the VM's hardware and options.disks"),
         );
-    } else if !options.disks.is_everything() {
+    } else if taken < facts.disks.len() {
         findings.push(Finding::warning(
             "disks_left_out",
-            format!(
-                "{} of {} disks are exported, as asked for",
-                facts.taken(options).len(),
-                facts.disks.len()
-            ),
+            format!("{taken} of {} disks are exported, as asked for", facts.disks.len()),
         ));
     }
     findings
 }
 
-fn devices_of(devices: &Element, from_snapshot: bool, remove_cdrom: bool) -> Vec<Finding> {
+/// A disk that is left out is in nobody's way.
+fn devices_of(
+    devices: &Element,
+    from_snapshot: bool,
+    remove_cdrom: bool,
+    is_taken: impl Fn(i32) -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for device in &devices.children {
         let label = device.text_at("deviceInfo/label").unwrap_or("a device");
@@ -103,7 +113,9 @@ fn devices_of(devices: &Element, from_snapshot: bool, remove_cdrom: bool) -> Vec
                 .with_advice("remove it from the VM; keep the recovery keys of what it protects"),
             ),
             Some("VirtualCdrom") => findings.extend(cdrom(device, label, remove_cdrom)),
-            Some("VirtualDisk") => findings.extend(disk(device, label, from_snapshot)),
+            Some("VirtualDisk") if device.number("key").is_none_or(&is_taken) => {
+                findings.extend(disk(device, label, from_snapshot));
+            }
             _ => {}
         }
     }
@@ -161,7 +173,7 @@ mod tests {
 
     fn found(devices: &str, from_snapshot: bool, remove_cdrom: bool) -> Vec<String> {
         let tree = parse_tree(&format!("<val xmlns:xsi=\"x\">{devices}</val>"));
-        let findings = devices_of(&tree, from_snapshot, remove_cdrom);
+        let findings = devices_of(&tree, from_snapshot, remove_cdrom, |_| true);
         findings.iter().map(|finding| format!("{:?} {}", finding.level, finding.code)).collect()
     }
 

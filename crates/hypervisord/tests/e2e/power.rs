@@ -1,6 +1,6 @@
-//! What is done about a running VM, and that it is undone.
+//! The options of an export: what is done about a running VM, that it is undone, and what is left out.
 
-use hypersdk_vsim::{Event, FaultKind, FaultRule, PowerState};
+use hypersdk_vsim::{Attachment, DiskSpec, Event, FaultKind, FaultRule, Obstacle, PowerState, VmSpec, Vsim};
 use serde_json::json;
 
 use crate::world::{APP, WEB, World};
@@ -91,5 +91,69 @@ async fn disks_are_left_out_as_asked_for() {
         let (status, problem) = world.client().post("/jobs/submit", &job).await;
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some(field)), "{problem}");
     }
+    world.stop_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_asked_to_flush_its_file_systems_only_if_the_job_says_so() {
+    let world = World::new().await;
+    for quiesce in [false, true] {
+        let job = export(&world, json!({ "quiesce": quiesce })).await;
+        assert_eq!(job["status"], "completed", "{job:#}\n{}", world.daemon.log());
+    }
+    let quiesced = |event| match event {
+        Event::SnapshotCreated { quiesced, .. } => Some(quiesced),
+        _ => None,
+    };
+    let quiesced: Vec<bool> = world.sim.log().events().into_iter().filter_map(quiesced).collect();
+    assert_eq!(quiesced, [false, true]);
+    world.stop_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connected_image_is_in_the_package_unless_the_job_says_otherwise() {
+    let contents: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+    let machine = VmSpec::new("cd")
+        .disk(DiskSpec::synth(5, 1 << 20))
+        .obstacle(Obstacle::ConnectedIso(contents.clone().into()));
+    let world = World::over(Vsim::builder().vm(machine), |config| config).await;
+    let mut job = world.job("/DC0/vm/cd");
+    job["format"] = json!("ovf");
+    job["verify"] = json!("full");
+    for (name, remove) in [("with", false), ("without", true)] {
+        job["package_name"] = json!(name);
+        job["options"] = json!({ "remove_cdrom": remove });
+        world.complete(&job).await;
+    }
+    let package = |name: &str| world.out().join(name);
+    assert_eq!(
+        hypersdk_tests::names(&package("with")),
+        ["with-cd.iso", "with-disk-0.vmdk", "with.mf", "with.ovf"]
+    );
+    assert_eq!(std::fs::read(package("with").join("with-cd.iso")).unwrap(), contents);
+    assert_eq!(
+        hypersdk_tests::names(&package("without")),
+        ["without-disk-0.vmdk", "without.mf", "without.ovf"]
+    );
+    let descriptor = |name: &str| std::fs::read_to_string(package(name).join(format!("{name}.ovf"))).unwrap();
+    assert!(descriptor("with").contains("with-cd.iso"), "{}", descriptor("with"));
+    assert!(!descriptor("without").contains(".iso"), "{}", descriptor("without"));
+    world.stop_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_device_keeps_a_vm_from_being_exported_until_it_is_left_out() {
+    let machine = VmSpec::new("raw")
+        .disk(DiskSpec::synth(5, 1 << 20))
+        .disk(DiskSpec::synth(6, 1 << 20).attached(Attachment::RawPhysical));
+    let world = World::over(Vsim::builder().vm(machine), |config| config).await;
+    let mut job = world.job("/DC0/vm/raw");
+    let refused = world.run(&job).await;
+    assert_eq!(refused["status"], "failed");
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("Hard disk 2") && error.contains("physical mode"), "{error}");
+    job["options"] = json!({ "disks": { "exclude": ["Hard disk 2"] } });
+    let done = world.complete(&job).await;
+    assert_eq!(done["result"]["files"].as_array().unwrap().len(), 1);
     world.stop_clean().await;
 }

@@ -1,6 +1,6 @@
 //! What is in an export's way, found before it begins.
 
-use hypersdk_vsim::Event;
+use hypersdk_vsim::{DiskSpec, Event, VmSpec, Vsim};
 use serde_json::{Value, json};
 
 use crate::world::{APP, WEB, World, simulator};
@@ -63,5 +63,33 @@ async fn a_running_vm_that_is_to_be_left_alone_is_refused_with_the_remedy() {
     let done = world.run(&job).await;
     assert_eq!(done["status"], "failed");
     assert!(done["error"].as_str().unwrap().contains("shutdown"), "{done:#}");
+    world.stop_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_will_not_fit_is_refused_and_the_time_follows_the_bandwidth_limit() {
+    let free = std::process::Command::new("df")
+        .args(["--block-size=1", "--output=avail", std::env::temp_dir().to_str().expect("UTF-8")])
+        .output()
+        .expect("df runs");
+    let free: u64 = String::from_utf8_lossy(&free.stdout).lines().last().unwrap().trim().parse().unwrap();
+    // A thin disk that holds twice what is free here.
+    let simulator = Vsim::builder()
+        .vm(VmSpec::new("large").disk(DiskSpec::synth(1, 2 * free).fill(1.0)))
+        .vm(VmSpec::new("small").disk(DiskSpec::synth(2, 4 << 20).fill(1.0)));
+    let world =
+        World::over(simulator, |config| config.set("bandwidth_limit", "64k").set("retry_attempts", "0"))
+            .await;
+    let small = world.job("/DC0/vm/small");
+    let (_, answer) = world.client().post("/jobs/validate", &small).await;
+    let verdict = &answer["jobs"][0];
+    let (bytes, seconds) = (&verdict["expected_bytes"], &verdict["expected_seconds"]);
+    assert_eq!(bytes.as_u64().map(|bytes| bytes.div_ceil(64 << 10)), seconds.as_u64(), "{verdict:#}");
+    let large = world.job("/DC0/vm/large");
+    let (_, answer) = world.client().post("/jobs/validate", &large).await;
+    assert_eq!(codes(&answer["jobs"][0], "error"), ["space_here"], "{answer:#}");
+    let job = world.run(&large).await;
+    assert_eq!(job["status"], "failed");
+    assert!(job["error"].as_str().unwrap().contains("may not fit"), "{job:#}");
     world.stop_clean().await;
 }
