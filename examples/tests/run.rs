@@ -152,6 +152,16 @@ fn pool_statistics_shows_that_sessions_are_reused() {
 }
 
 #[test]
+fn preflight_tells_what_is_in_the_way_and_what_to_expect() {
+    let printed = run("preflight", &[]);
+    let (snapshot, keep) = printed.split_once("with power Keep").expect("both are looked at");
+    assert!(snapshot.contains("Info power_state: the VM runs: it is exported from"), "{printed}");
+    assert!(snapshot.contains("Warning host_unreachable: ") && snapshot.contains(" MiB in "), "{printed}");
+    assert!(keep.contains("Error power_state: ") && keep.contains("it would fail: "), "{printed}");
+    assert!(run("preflight", &["/DC0/vm/demo/web01"]).contains(" MiB in "));
+}
+
+#[test]
 fn several_vcenters_says_which_of_them_has_a_vm() {
     let printed = run("several_vcenters", &[]);
     assert!(printed.contains("/DC0/vm/web01 is at berlin\n"), "{printed}");

@@ -9,8 +9,11 @@ use crate::commands::catalogue::PackagesArgs;
 use crate::commands::context::ContextArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::jobs::{CancelArgs, JobsArgs, LogsArgs};
+use crate::commands::orphans::OrphansArgs;
+use crate::commands::pool::PoolArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::token::TokenArgs;
+use crate::commands::validate::ValidateArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::commands::vms::VmsArgs;
 use crate::contexts::Target;
@@ -52,6 +55,8 @@ pub struct Args {
 pub enum Command {
     /// Export VMs as verified packages.
     Export(ExportArgs),
+    /// Check beforehand what would come of an export.
+    Validate(ValidateArgs),
     /// List jobs, or show some.
     Jobs(JobsArgs),
     /// Print a job's log lines.
@@ -64,6 +69,10 @@ pub enum Command {
     Packages(PackagesArgs),
     /// Verify a package.
     Verify(VerifyArgs),
+    /// List what exports left behind at their sources, and remove it.
+    Orphans(OrphansArgs),
+    /// Show what the sessions of each connection are doing.
+    Pool(PoolArgs),
     /// Show whether the daemon is well.
     Status(StatusArgs),
     /// Name daemons and choose one.

@@ -83,6 +83,10 @@ impl Client {
         self.call(Method::POST, path, Some(body), ANSWER_PATIENCE).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::DELETE, path, None, ANSWER_PATIENCE).await
+    }
+
     /// A `POST` that reads a whole package before it answers.
     pub(crate) async fn post_patiently(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, Some(body), LONG_PATIENCE).await

@@ -40,6 +40,10 @@ pub enum Power {
     Snapshot,
     /// Leave it alone, and fail if it runs.
     Keep,
+    /// Have its guest shut down.
+    Shutdown,
+    /// Switch it off hard.
+    Poweroff,
 }
 
 /// How a finished package is checked.
@@ -89,6 +93,18 @@ pub struct PackageOptions {
     /// Ask the guest to flush its file systems before the snapshot.
     #[arg(long)]
     pub quiesce: bool,
+    /// Leave a VM off that was stopped for the export.
+    #[arg(long)]
+    pub leave_off: bool,
+    /// Leave images of virtual drives out of the package.
+    #[arg(long)]
+    pub remove_cdrom: bool,
+    /// Export only this disk: its label, its file's name or its number from 0. May be repeated.
+    #[arg(long, value_name = "DISK")]
+    pub include_disk: Vec<String>,
+    /// Leave this disk out. May be repeated.
+    #[arg(long, value_name = "DISK")]
+    pub exclude_disk: Vec<String>,
     /// Sign the manifest with this RSA key in PEM.
     #[arg(long, value_name = "FILE", requires = "sign_certificate")]
     pub sign_key: Option<PathBuf>,
@@ -129,9 +145,31 @@ impl PackageOptions {
         if let (Some(key), Some(certificate)) = (&self.sign_key, &self.sign_certificate) {
             set("sign", json!({ "key": key, "certificate": certificate }));
         }
-        if self.power == Power::Keep || self.quiesce {
-            set("options", json!({ "power": self.power, "quiesce": self.quiesce }));
+        let options = self.export_options();
+        if !options.is_empty() {
+            set("options", Value::Object(options));
         }
         fields
+    }
+
+    /// How the VM is treated, again without what stands at its default.
+    fn export_options(&self) -> Map<String, Value> {
+        let mut options = Map::new();
+        let mut set = |name: &str, value: Value| options.insert(name.to_owned(), value);
+        if self.power != Power::Snapshot {
+            set("power", json!(self.power));
+        }
+        if self.leave_off {
+            set("restore_power", json!(false));
+        }
+        for (name, on) in [("quiesce", self.quiesce), ("remove_cdrom", self.remove_cdrom)] {
+            if on {
+                set(name, json!(true));
+            }
+        }
+        if !self.include_disk.is_empty() || !self.exclude_disk.is_empty() {
+            set("disks", json!({ "include": self.include_disk, "exclude": self.exclude_disk }));
+        }
+        options
     }
 }

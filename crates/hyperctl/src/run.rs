@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Args, Command};
 use crate::client::Client;
-use crate::commands::{catalogue, context, export, jobs, status, token, verify, vms};
+use crate::commands::{
+    catalogue, context, export, jobs, orphans, pool, status, token, validate, verify, vms,
+};
 use crate::contexts::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -36,12 +38,15 @@ async fn carry_out(args: &Args, format: Format) -> Result<(), Failure> {
     let client = || Client::new(&Connection::resolve(&args.target)?);
     match &args.command {
         Command::Export(command) => export::run(command, &args.target, format).await,
+        Command::Validate(command) => validate::run(command, &client()?, format).await,
         Command::Jobs(command) => jobs::jobs(command, &client()?, format).await,
         Command::Logs(command) => jobs::logs(command, &client()?, format).await,
         Command::Cancel(command) => jobs::cancel(command, &client()?, format).await,
         Command::Vms(command) => vms::run(command, &client()?, format).await,
         Command::Packages(command) => catalogue::run(command, &client()?, format).await,
         Command::Verify(command) => verify::verify(command, &client()?, format).await,
+        Command::Orphans(command) => orphans::run(command, &client()?, format).await,
+        Command::Pool(_) => pool::run(&client()?, format).await,
         Command::Status(_) => status::run(&client()?, format).await,
         Command::Context(command) => context::run(command, format),
         Command::Token(command) => token::run(command, &args.target, format).await,

@@ -55,7 +55,9 @@ pub(crate) async fn run(args: &ExportArgs, target: &Target, format: Format) -> R
     let output = absolute(&args.output, client.is_local())?;
     // Listening begins before there is a job: from then on Ctrl-C must not leave one behind.
     let mut interrupts = if args.watch { Some(Interrupts::listen()?) } else { None };
-    let answer = client.post("/jobs/submit", &submission(args, &output)).await?;
+    let provider = args.provider.as_deref();
+    let body = submission(&args.vm, &output, provider, args.priority, &args.package);
+    let answer = client.post("/jobs/submit", &body).await?;
     let ids: Vec<String> = output::list(&answer["job_ids"]).iter().map(output::word).collect();
     let refused = problem_fields(&answer["errors"]);
     for warning in output::list(&answer["warnings"]) {
@@ -106,13 +108,19 @@ pub(crate) fn report(shown: &[Value], format: Format) -> Result<(), Failure> {
 }
 
 /// The body that submits one job for each VM named.
-fn submission(args: &ExportArgs, output: &Path) -> Value {
-    let mut shared: Map<String, Value> = args.package.fields();
+pub(crate) fn submission(
+    vms: &[String],
+    output: &Path,
+    provider: Option<&str>,
+    priority: Option<i32>,
+    package: &PackageOptions,
+) -> Value {
+    let mut shared: Map<String, Value> = package.fields();
     shared.insert("output_dir".to_owned(), json!(output));
-    if let Some(provider) = &args.provider {
+    if let Some(provider) = provider {
         shared.insert("provider".to_owned(), json!(provider));
     }
-    if let Some(priority) = args.priority {
+    if let Some(priority) = priority {
         shared.insert("priority".to_owned(), json!(priority));
     }
     let job = |vm: &String| {
@@ -120,7 +128,7 @@ fn submission(args: &ExportArgs, output: &Path) -> Value {
         job.insert("vm_path".to_owned(), json!(vm));
         Value::Object(job)
     };
-    match args.vm.as_slice() {
+    match vms {
         [vm] => job(vm),
         several => json!({ "jobs": several.iter().map(job).collect::<Vec<_>>() }),
     }

@@ -14,7 +14,7 @@ fn percent(row: &str) -> Option<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bars_move_in_place_follow_the_width_and_give_way_to_the_result() {
-    let world = World::over(simulator().stream_rate(5 << 20)).await;
+    let world = World::over(simulator().stream_rate(2 << 20)).await;
     let out = world.out();
     let arguments = ["export", WEB, "--output", out.to_str().unwrap(), "--watch"];
     let mut terminal = Terminal::start(100, &arguments, &world.environment());

@@ -4,6 +4,7 @@
 mod answers;
 mod bars;
 mod direct;
+mod estate;
 mod exits;
 mod pages;
 mod plain;
