@@ -9,7 +9,7 @@ use anyhow::Context;
 use futures::StreamExt;
 use hypersdk_core::{Inventory, VmChange};
 use hypersdk_examples::Source;
-use hypersdk_vsim::{VmSpec, Vsim};
+use hypersdk_vsim::VmSpec;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -20,11 +20,18 @@ async fn main() -> anyhow::Result<()> {
     let mut changes = inventory.changes();
     list(&*inventory).await?;
     if let Some(simulator) = source.simulator() {
-        stir(simulator)?;
+        // What others do at a server.
+        simulator.rename("web01", "web02")?;
+        simulator.add_vm(VmSpec::new("late").folder("demo"))?;
     }
     while let Some(change) = changes.next().await {
         match change {
-            VmChange::Added(vm) => println!("new      {} {}", vm.id, vm.path),
+            VmChange::Added(vm) => {
+                println!("new      {} {}", vm.id, vm.path);
+                if let Some(simulator) = source.simulator() {
+                    simulator.remove_vm(vm.id.as_str())?;
+                }
+            }
             VmChange::Changed(vm) => println!("changed  {} {}", vm.id, vm.path),
             VmChange::Removed(vm) => {
                 println!("gone     {vm}");
@@ -50,13 +57,5 @@ async fn list(inventory: &dyn Inventory) -> anyhow::Result<()> {
     for vm in copy.vms.iter() {
         println!("listed   {} {}", vm.id, vm.path);
     }
-    Ok(())
-}
-
-/// What others do at a server.
-fn stir(simulator: &Vsim) -> anyhow::Result<()> {
-    simulator.rename("web01", "web02")?;
-    let id = simulator.add_vm(VmSpec::new("late").folder("demo"))?;
-    simulator.remove_vm(&id)?;
     Ok(())
 }
