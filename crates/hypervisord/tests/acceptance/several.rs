@@ -23,7 +23,7 @@ const TIMES: [i64; 2] = [0, 4];
 const AT_ONCE: usize = 4;
 
 /// Jobs of one request.
-const BATCH: usize = 500;
+const BATCH: usize = 100;
 
 const PATIENCE: Duration = Duration::from_secs(900);
 
