@@ -1,5 +1,6 @@
 //! Measures the daemon, a release build in a process of its own, against the simulator in another.
 
+mod api;
 mod binaries;
 mod case;
 mod compress;
@@ -45,6 +46,8 @@ pub(crate) enum Bench {
     Store(store::StoreOptions),
     #[command(hide = true)]
     Jobs(store::Jobs),
+    /// The API under load while exports run, a thousand listeners, and a daemon with nothing to do.
+    Api(api::ApiOptions),
     #[command(hide = true)]
     Receive(webhooks::Receive),
     #[command(hide = true)]
@@ -119,6 +122,10 @@ impl Bench {
             }
             Bench::Jobs(jobs) => {
                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(jobs.run())
+            }
+            Bench::Api(options) => {
+                let gate = !options.no_gate;
+                conclude(&single()?.block_on(api::run(&options))?, gate)
             }
             Bench::Receive(receive) => single()?.block_on(receive.run()),
             Bench::Download(download) => single()?.block_on(download.run()),

@@ -146,6 +146,17 @@ impl Database {
         }
     }
 
+    /// Bytes it takes.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub async fn size(&self) -> Result<u64> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.size(),
+            Backend::Postgres(store) => store.size().await,
+        }
+    }
+
     /// Copies the database as it is at one instant into a new file, whether or not a process has it open.
     ///
     /// # Errors

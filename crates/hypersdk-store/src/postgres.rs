@@ -94,6 +94,18 @@ impl PostgresStore {
         PostgresStore::open(options, Some(clock)).await
     }
 
+    /// Bytes of the whole database, whoever else has tables in it.
+    ///
+    /// # Errors
+    /// The database cannot be asked.
+    pub async fn size(&self) -> Result<u64> {
+        let bytes: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| failed("measure database", &error))?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+
     async fn open(options: &PostgresOptions, clock: Option<Clock>) -> Result<PostgresStore> {
         let cannot =
             |error: &sqlx::Error| failed("connect", error).context(format!("open database {options}"));

@@ -22,7 +22,7 @@ mod tests;
 mod webhooks;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ const QUEUE: usize = 256;
 /// the background.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     clock: Clock,
     readers: SqlitePool,
     queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
@@ -113,6 +114,7 @@ impl SqliteStore {
         let (queue, works) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(writer::run(Transaction::new(connection), works, latest.clone(), lock));
         Ok(SqliteStore {
+            path: path.to_owned(),
             clock,
             readers,
             queue: Mutex::new(Some(queue)),
@@ -124,6 +126,18 @@ impl SqliteStore {
     /// The clock it goes by.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
+    }
+
+    /// Bytes of the file and of its log.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub fn size(&self) -> Result<u64> {
+        let file = std::fs::metadata(&self.path).map_err(|error| Error::io("look at database", error))?;
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        // Between two writes there may be none.
+        Ok(file.len() + std::fs::metadata(log).map_or(0, |log| log.len()))
     }
 
     /// Finishes what was begun, closes the file and lets go of it. Writes fail afterwards.

@@ -260,14 +260,20 @@ impl Deliverer {
         self.keep(endpoint).await
     }
 
-    /// Puts `spec` in the place of what the endpoint was, and ends its halt. A secret that changes goes on to
-    /// sign beside the new one for a day.
+    /// Puts `spec` in the place of what the endpoint was, with `version` only if it is still at that one, and ends
+    /// its halt. A secret that changes goes on to sign beside the new one for a day.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` for one of the configuration, or if it has been changed meanwhile; `Invalid`
     /// as [`create`](Self::create).
-    pub async fn replace(&self, id: &str, mut spec: EndpointSpec) -> Result<Arc<Endpoint>> {
+    pub async fn replace(
+        &self,
+        id: &str,
+        mut spec: EndpointSpec,
+        version: Option<i64>,
+    ) -> Result<Arc<Endpoint>> {
         let current = self.own(id, "change webhook")?;
+        still_at(&current, version, "change webhook")?;
         let now = self.inner.config.clock.now();
         if spec.previous.is_none() && spec.secret.is_some() {
             spec.previous = if spec.secret == current.spec.secret {
@@ -297,12 +303,19 @@ impl Deliverer {
         Ok(Arc::new(endpoint))
     }
 
-    /// Removes an endpoint and every delivery to it.
+    /// Removes an endpoint and every delivery to it, with `version` only if it is still at that one.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` for one of the configuration.
-    pub async fn remove(&self, id: &str) -> Result<()> {
+    /// `NotFound`; `Conflict` for one of the configuration, or if it has been changed meanwhile.
+    pub async fn remove(&self, id: &str, version: Option<i64>) -> Result<()> {
         let current = self.own(id, "remove webhook")?;
+        if version.is_some() {
+            still_at(&current, version, "remove webhook")?;
+            // The store compares versions when it keeps an endpoint, so another daemon's change is found out here.
+            let mut spec = current.spec.clone();
+            spec.enabled = false;
+            self.keep(Endpoint { spec, version: current.version + 1, ..Endpoint::clone(&current) }).await?;
+        }
         self.inner.store.remove_endpoint(&current.id).await?;
         self.changed().await
     }
@@ -380,4 +393,13 @@ impl Deliverer {
         }
         Ok(endpoint)
     }
+}
+
+fn still_at(endpoint: &Endpoint, version: Option<i64>, operation: &'static str) -> Result<()> {
+    if version.is_none_or(|version| version == endpoint.version) {
+        return Ok(());
+    }
+    let message = format!("the webhook {} was changed meanwhile", endpoint.id);
+    Err(Error::new(ErrorKind::Conflict, operation, message)
+        .with_advice("look at it again before you change it"))
 }

@@ -30,12 +30,12 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod versioned;
 mod vms;
 mod web;
 mod webhooks;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,6 +46,7 @@ use axum::{Extension, Router};
 use hypersdk_core::{AuditLog, JobManager, ProviderRegistry, ReplayStore};
 use hypersdk_export::Limits;
 use hypersdk_sched::Scheduler;
+use hypersdk_store::Database;
 use hypersdk_webhook::Deliverer;
 use tokio_util::sync::CancellationToken;
 use tower_http::CompressionLevel;
@@ -93,8 +94,8 @@ pub(crate) struct ApiState {
     pub(crate) audit: Arc<dyn AuditLog>,
     pub(crate) replays: Arc<dyn ReplayStore>,
     pub(crate) metrics: Arc<Metrics>,
-    /// The SQLite file, if that is what the store is.
-    pub(crate) database: Option<PathBuf>,
+    /// `None` if everything is in memory, as in tests.
+    pub(crate) database: Option<Database>,
     pub(crate) webhooks: Deliverer,
     /// Endpoints made over the API may be inside the network unless they say otherwise.
     pub(crate) webhook_allow_private: bool,
@@ -124,6 +125,8 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(catalogue::routes())
         .merge(pool::routes())
         .merge(vms::routes())
+        .merge(schedules::routes())
+        .merge(webhooks::routes())
         .merge(login::routes())
         .merge(audit::routes())
 }
@@ -132,9 +135,7 @@ fn described() -> OpenApiRouter<ApiState> {
 fn routes() -> Router<ApiState> {
     Router::new()
         .merge(openapi::with_document(described()))
-        .merge(schedules::routes())
         .merge(web::routes())
-        .merge(webhooks::routes())
         .merge(validate::routes())
         .merge(limits::routes())
         .merge(orphans::routes())

@@ -98,7 +98,7 @@ impl App {
         let access = Arc::new(open_access(&config)?);
         let tls = config.tls.clone().map(Tls::open).transpose()?;
         let limits = Limits {
-            connections: config.server.max_connections as usize,
+            connections: server::make_room(config.server.max_connections as usize),
             head: config.server.header_timeout,
             ..Limits::default()
         };
@@ -170,10 +170,7 @@ impl App {
             audit: database.audit(),
             replays: database.replays(),
             metrics: Arc::clone(&metrics),
-            database: match &config.database {
-                DatabaseLocation::Sqlite(path) => Some(path.clone()),
-                DatabaseLocation::Postgres(_) => None,
-            },
+            database: Some(database.clone()),
             webhooks: webhooks.clone(),
             webhook_allow_private: config.webhooks.allow_private,
             stopping: stopping.clone(),

@@ -6,6 +6,7 @@
 
 mod body;
 mod crowd;
+mod descriptors;
 mod stall;
 mod tls;
 
@@ -29,6 +30,7 @@ use tower::ServiceExt;
 use crate::config::ListenAddr;
 use body::Watched;
 use crowd::{Crowd, Member};
+pub(crate) use descriptors::make_room;
 use stall::Impatient;
 pub(crate) use tls::{Tls, TlsFiles};
 

@@ -74,6 +74,11 @@ impl Daemon {
         Ok(Self { child, base, http, home: None })
     }
 
+    /// Where it listens, `host:port`.
+    pub(super) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap_or(&self.base)
+    }
+
     /// Whether `/capabilities` lists `word` under `list`.
     pub(super) async fn can(&self, list: &str, word: &str) -> Result<bool> {
         let answer: Value = self.http.get(format!("{}/capabilities", self.base)).send().await?.json().await?;

@@ -15,10 +15,10 @@ pub(super) const WORKERS: u32 = 3;
 
 pub(super) struct Lab {
     pub(super) xtask: PathBuf,
-    hypervisord: PathBuf,
+    pub(super) hypervisord: PathBuf,
     // Before the directory: fields are dropped in order.
     pub(super) simulator: Simulator,
-    directory: tempfile::TempDir,
+    pub(super) directory: tempfile::TempDir,
 }
 
 impl Lab {

@@ -19,6 +19,10 @@ pub(super) const EIGHT: &str = "eight";
 pub(super) const CONTENT: &str = "content";
 /// The cap of each of the eight disks' streams, in bytes a second.
 pub(super) const STREAM_RATE: u64 = 30_000_000;
+/// Two machines with one large disk each, whose streams are capped: a network that is the bottleneck.
+pub(super) const PACED: [&str; 2] = ["paced-a", "paced-b"];
+/// The cap of their streams, in bytes a second.
+pub(super) const PACED_RATE: u64 = 20_000_000;
 
 /// Serves until its standard input closes.
 #[derive(Args)]
@@ -47,13 +51,19 @@ impl Simulate {
             .manifest(ManifestSupport::Unsupported)
             .vm(VmSpec::new(LARGE).disk(disk(1, bytes)))
             .vm(VmSpec::new(SMALL).disk(disk(2, bytes / 8)))
-            .vm(eight);
+            .vm(eight)
+            .vm(VmSpec::new(PACED[0]).disk(disk(20, bytes)))
+            .vm(VmSpec::new(PACED[1]).disk(disk(21, bytes)));
         if let Some(content) = &self.content {
             builder = builder.vm(VmSpec::new(CONTENT).disk(DiskSpec::file(content)));
         }
         let sim = builder.start().await?;
         let cap = FaultKind::RateCap { bytes_per_second: STREAM_RATE };
         sim.add_fault(FaultRule::stream(cap).vm(EIGHT).always());
+        for machine in PACED {
+            let cap = FaultKind::RateCap { bytes_per_second: PACED_RATE };
+            sim.add_fault(FaultRule::stream(cap).vm(machine).always());
+        }
         let access =
             json!({ "url": sim.url().as_str(), "username": sim.username(), "password": sim.password() });
         writeln!(std::io::stdout(), "{access}")?;

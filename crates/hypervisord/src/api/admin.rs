@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::extract::NoFields;
 use super::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -29,13 +30,13 @@ struct Paused {
 ///
 /// What runs goes on. It stays so through restarts.
 #[utoipa::path(post, path = "/admin/pause", tag = "daemon", responses((status = 200, body = Paused, description = "It is paused")))]
-async fn pause(State(state): State<ApiState>) -> Result<Json<Paused>, Problem> {
+async fn pause(State(state): State<ApiState>, _: NoFields) -> Result<Json<Paused>, Problem> {
     set(&state, true).await
 }
 
 /// Claim jobs again
 #[utoipa::path(post, path = "/admin/resume", tag = "daemon", responses((status = 200, body = Paused, description = "It goes on")))]
-async fn resume(State(state): State<ApiState>) -> Result<Json<Paused>, Problem> {
+async fn resume(State(state): State<ApiState>, _: NoFields) -> Result<Json<Paused>, Problem> {
     set(&state, false).await
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use hypersdk_core::JobId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::fields::Fields;
 use super::problem::Problem;
 
 /// How long a body may take to come.
@@ -26,34 +27,75 @@ impl<S: Send + Sync> FromRequest<S> for Document {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request
-            .headers()
+        let kind = Kind::of(request.headers())?;
+        let body = read(request, state).await?;
+        kind.parse(&body).map(Document)
+    }
+}
+
+/// No body, or one without a field: what somebody gives along in vain is refused by name.
+#[derive(Debug)]
+pub(super) struct NoFields;
+
+impl<S: Send + Sync> FromRequest<S> for NoFields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = Kind::of(request.headers());
+        let body = read(request, state).await?;
+        if body.is_empty() {
+            return Ok(NoFields);
+        }
+        let value = kind?.parse(&body)?;
+        let fields = Fields::open("", value).map_err(|error| Problem::malformed(error.message))?;
+        let errors = fields.close();
+        if errors.is_empty() { Ok(NoFields) } else { Err(Problem::invalid(errors)) }
+    }
+}
+
+/// What a body is written in.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Json,
+    Yaml,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .and_then(|text| text.split(';').next())
             .map(|text| text.trim().to_ascii_lowercase())
             .unwrap_or_default();
-        let is_yaml = match content_type.as_str() {
-            "application/json" => false,
-            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => true,
-            _ => {
-                return Err(Problem::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "send Content-Type: application/json or application/yaml",
-                ));
-            }
-        };
-        // What is too large by its own word is not waited for.
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if announced.and_then(|text| text.parse::<u64>().ok()) > Some(super::BODY_LIMIT_BYTES as u64) {
-            return Err(too_large());
+        match content_type.as_str() {
+            "application/json" => Ok(Kind::Json),
+            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Kind::Yaml),
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send Content-Type: application/json or application/yaml",
+            )),
         }
-        let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, state))
-            .await
-            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
-            .map_err(unreadable)?;
-        if is_yaml { yaml(&body) } else { json(&body) }.map(Document)
     }
+
+    fn parse(self, body: &[u8]) -> Result<Value, Problem> {
+        match self {
+            Kind::Json => json(body),
+            Kind::Yaml => yaml(body),
+        }
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    // What is too large by its own word is not waited for.
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<u64>().ok()) > Some(super::BODY_LIMIT_BYTES as u64) {
+        return Err(too_large());
+    }
+    tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, state))
+        .await
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
+        .map_err(unreadable)
 }
 
 fn unreadable(rejection: BytesRejection) -> Problem {

@@ -137,6 +137,7 @@ impl Fields {
         for name in unknown {
             let message = match nearest(&name, self.known.iter().copied()) {
                 Some(known) => format!("unknown field; did you mean {known}?"),
+                None if self.known.is_empty() => "unknown field; this request takes none".to_owned(),
                 None => {
                     let known = self.known.iter().copied().collect::<Vec<_>>().join(", ");
                     format!("unknown field; known here: {known}")

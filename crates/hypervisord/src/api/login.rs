@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Document;
+use super::extract::{Document, NoFields};
 use super::fields::Fields;
 use super::openapi::words;
 use super::problem::Problem;
@@ -119,6 +119,7 @@ async fn logout(
     State(state): State<ApiState>,
     headers: HeaderMap,
     Extension(_): Extension<Identity>,
+    _: NoFields,
 ) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(auth) = &state.access.auth

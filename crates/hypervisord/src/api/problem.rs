@@ -9,6 +9,9 @@ use serde::Serialize;
 /// The media type of a problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When to try again what cannot be done now, unless somebody has said.
+const SOON_SECONDS: u64 = 5;
+
 /// A field of the request and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct FieldError {
@@ -207,7 +210,9 @@ impl IntoResponse for Problem {
         let mut response = (self.0.status, Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = self.0.retry_after_seconds {
+        // What is away now may be back in a moment, and nobody knows better than that.
+        let soon = (self.0.status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON_SECONDS);
+        if let Some(seconds) = self.0.retry_after_seconds.or(soon) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         for (name, value) in &self.0.headers {
@@ -257,5 +262,10 @@ mod tests {
         let error = Error::new(ErrorKind::Unavailable, "list", "busy")
             .with_retry(RetryHint::After(std::time::Duration::from_secs(7)));
         assert_eq!(Problem::from(error).into_response().headers()[header::RETRY_AFTER], "7");
+        for (kind, expected) in [(ErrorKind::Unavailable, Some("5")), (ErrorKind::NotFound, None)] {
+            let response = Problem::from(Error::new(kind, "list", "away")).into_response();
+            let found = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            assert_eq!(found, expected, "{kind}");
+        }
     }
 }

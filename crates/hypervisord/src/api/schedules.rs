@@ -1,65 +1,78 @@
 //! `/schedules`: what is to be done when, and what came of it.
 
+mod looking;
 mod read;
 mod view;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use chrono::{DateTime, Utc};
-use hypersdk_core::ScheduleId;
+use hypersdk_core::{Error, ErrorKind, ScheduleId};
 use hypersdk_sched::{FiringState, NewSchedule, Schedule};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
-use super::extract::{Document, Params, TextPath};
+use super::extract::{Document, NoFields, Params, TextPath};
 use super::problem::{FieldError, Problem};
+use super::versioned::{self, ChangeHeaders, Known, LookHeaders};
+use read::ScheduleFields;
 pub(crate) use read::read_template;
-use view::{RunView, ScheduleView, preview};
+use view::{RunView, ScheduleView};
 
 /// The most times a preview shows, and the most runs a page has.
 const MOST: usize = 1000;
 
-/// How many a preview shows unasked.
-const PREVIEW: usize = 10;
-
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/schedules", get(list).post(create))
-        .route("/schedules/preview", post(preview_unsaved))
-        .route("/schedules/{id}", get(show).put(replace).delete(remove))
-        .route("/schedules/{id}/enable", post(enable))
-        .route("/schedules/{id}/disable", post(disable))
-        .route("/schedules/{id}/trigger", post(trigger))
-        .route("/schedules/{id}/runs", get(runs))
-        .route("/schedules/{id}/next", get(next))
-        .route("/stats/schedules", get(stats))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, replace, remove))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+        .routes(routes!(trigger))
+        .merge(looking::routes())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListParams {
+    /// Only those with this tag
     tag: Option<String>,
+    /// With so many of their next times
+    #[param(minimum = 0, maximum = 1000)]
     next: Option<usize>,
 }
 
+/// The schedules
+///
 /// A bare list, as its users have come to rely on.
+#[utoipa::path(get, path = "/schedules", tag = "schedules", params(ListParams, LookHeaders), responses(
+    (status = 200, body = Vec<ScheduleView>, description = "All of them, by id", headers(("ETag" = String))),
+    (status = 304, description = "They are as `If-None-Match` knows them"),
+))]
 async fn list(
     State(state): State<ApiState>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Vec<ScheduleView>>, Problem> {
+    known: Known,
+) -> Result<Response, Problem> {
     let times = at_most("next", params.next.unwrap_or(0))?;
     let now = state.scheduler.clock().now();
     let schedules = state.scheduler.store().schedules().await?;
     let wanted = schedules
         .into_iter()
         .filter(|schedule| params.tag.as_ref().is_none_or(|tag| schedule.spec.tags.contains(tag)));
-    Ok(Json(wanted.map(|schedule| ScheduleView::new(schedule, now, times)).collect()))
+    let views: Vec<ScheduleView> = wanted.map(|schedule| ScheduleView::new(schedule, now, times)).collect();
+    Ok(known.answer(0, &views))
 }
 
+/// Make a schedule
+#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = ScheduleFields, responses(
+    (status = 201, body = ScheduleView, description = "It is there", headers(("Location" = String), ("ETag" = String))),
+))]
 async fn create(State(state): State<ApiState>, Document(body): Document) -> Result<Response, Problem> {
     let request = read::request(body).map_err(Problem::invalid)?;
     let id = match request.id {
@@ -69,15 +82,14 @@ async fn create(State(state): State<ApiState>, Document(body): Document) -> Resu
     let new = NewSchedule { id, spec: request.spec, enabled: request.enabled.unwrap_or(true) };
     let id = new.id.clone();
     let schedule = state.scheduler.create(new).await.map_err(|error| match error.kind() {
-        hypersdk_core::ErrorKind::Conflict => {
+        ErrorKind::Conflict => {
             let message = format!("a schedule {id} exists already; change it with PUT /schedules/{id}");
             Problem::new(StatusCode::CONFLICT, "the schedule was not created: see errors")
                 .with_errors(vec![FieldError::new("id", message)])
         }
         _ => Problem::from(error),
     })?;
-    let view = ScheduleView::new(schedule, state.scheduler.clock().now(), 0);
-    let mut response = (StatusCode::CREATED, Json(view)).into_response();
+    let mut response = changed(&state, StatusCode::CREATED, schedule);
     if let Ok(location) = format!("/schedules/{id}").parse() {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -88,70 +100,133 @@ fn made_up_id() -> ScheduleId {
     format!("schedule-{}", uuid::Uuid::now_v7()).parse().expect("letters, digits and dashes")
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ShowParams {
+    /// With so many of its next times
+    #[param(minimum = 0, maximum = 1000)]
     next: Option<usize>,
 }
 
+/// A schedule
+#[utoipa::path(get, path = "/schedules/{id}", tag = "schedules", params(("id" = String, Path, description = "The schedule"), ShowParams, LookHeaders), responses(
+    (status = 200, body = ScheduleView, description = "The schedule", headers(("ETag" = String))),
+    (status = 304, description = "It is as `If-None-Match` knows it"),
+))]
 async fn show(
     State(state): State<ApiState>,
     TextPath(id): TextPath,
     Params(params): Params<ShowParams>,
-) -> Result<Json<ScheduleView>, Problem> {
+    known: Known,
+) -> Result<Response, Problem> {
     let times = at_most("next", params.next.unwrap_or(0))?;
     let schedule = find(&state, &id).await?;
-    Ok(Json(ScheduleView::new(schedule, state.scheduler.clock().now(), times)))
+    let revision = schedule.revision;
+    Ok(known.answer(revision, &ScheduleView::new(schedule, state.scheduler.clock().now(), times)))
 }
 
-/// Puts a whole definition in the place of the old one. `enabled` stays as it is if it is not given.
+/// Put a whole definition in the place of the old one
+///
+/// `enabled` stays as it is if it is not given.
+#[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = String, Path, description = "The schedule"), ChangeHeaders), request_body = ScheduleFields, responses(
+    (status = 200, body = ScheduleView, description = "What it is now", headers(("ETag" = String))),
+))]
 async fn replace(
     State(state): State<ApiState>,
     TextPath(id): TextPath,
+    known: Known,
     Document(body): Document,
-) -> Result<Json<ScheduleView>, Problem> {
+) -> Result<Response, Problem> {
     let old = find(&state, &id).await?;
+    let expected = known.expects(old.revision, &path(&old.id))?;
     let request = read::request(body).map_err(Problem::invalid)?;
     if request.id.as_ref().is_some_and(|id| *id != old.id) {
         let message = "a schedule keeps its id; create another one instead";
         return Err(Problem::invalid(vec![FieldError::new("id", message)]));
     }
+    if expected.is_some() && request.revision.is_some_and(|revision| Some(revision) != expected) {
+        let message = "is not the one that If-Match names; leave one of them out";
+        return Err(Problem::invalid(vec![FieldError::new("revision", message)]));
+    }
     let enabled = request.enabled.filter(|enabled| *enabled != old.enabled);
-    let changed = state.scheduler.change(&old.id, Some(request.spec), enabled, request.revision).await?;
-    Ok(Json(ScheduleView::new(changed, state.scheduler.clock().now(), 0)))
+    let revision = expected.or(request.revision);
+    let now = state.scheduler.change(&old.id, Some(request.spec), enabled, revision).await;
+    let now = now.map_err(|error| refusal(&old.id, expected, error))?;
+    Ok(changed(&state, StatusCode::OK, now))
 }
 
-async fn remove(State(state): State<ApiState>, TextPath(id): TextPath) -> Result<StatusCode, Problem> {
-    let id = parse(&id)?;
-    state.scheduler.remove(&id).await?;
+/// Remove a schedule
+///
+/// Jobs that it started go on.
+#[utoipa::path(delete, path = "/schedules/{id}", tag = "schedules", params(("id" = String, Path, description = "The schedule"), ChangeHeaders), responses(
+    (status = 204, description = "It is gone"),
+))]
+async fn remove(
+    State(state): State<ApiState>,
+    TextPath(id): TextPath,
+    known: Known,
+) -> Result<StatusCode, Problem> {
+    let old = find(&state, &id).await?;
+    if let Some(expected) = known.expects(old.revision, &path(&old.id))? {
+        // The store compares revisions when it changes a schedule. Whoever was a moment faster is found out here.
+        let off = state.scheduler.change(&old.id, None, Some(false), Some(expected)).await;
+        off.map_err(|error| refusal(&old.id, Some(expected), error))?;
+    }
+    state.scheduler.remove(&old.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Switch a schedule on
+#[utoipa::path(post, path = "/schedules/{id}/enable", tag = "schedules", params(("id" = String, Path, description = "The schedule"), ChangeHeaders), responses(
+    (status = 200, body = ScheduleView, description = "What it is now", headers(("ETag" = String))),
+))]
 async fn enable(
     State(state): State<ApiState>,
     TextPath(id): TextPath,
-) -> Result<Json<ScheduleView>, Problem> {
-    switch(&state, &id, true).await
+    known: Known,
+    _: NoFields,
+) -> Result<Response, Problem> {
+    switch(&state, &id, &known, true).await
 }
 
+/// Switch a schedule off
+#[utoipa::path(post, path = "/schedules/{id}/disable", tag = "schedules", params(("id" = String, Path, description = "The schedule"), ChangeHeaders), responses(
+    (status = 200, body = ScheduleView, description = "What it is now", headers(("ETag" = String))),
+))]
 async fn disable(
     State(state): State<ApiState>,
     TextPath(id): TextPath,
-) -> Result<Json<ScheduleView>, Problem> {
-    switch(&state, &id, false).await
+    known: Known,
+    _: NoFields,
+) -> Result<Response, Problem> {
+    switch(&state, &id, &known, false).await
 }
 
-async fn switch(state: &ApiState, id: &str, enabled: bool) -> Result<Json<ScheduleView>, Problem> {
+async fn switch(state: &ApiState, id: &str, known: &Known, enabled: bool) -> Result<Response, Problem> {
     let schedule = find(state, id).await?;
+    let expected = known.expects(schedule.revision, &path(&schedule.id))?;
     let schedule = match schedule.enabled == enabled {
         true => schedule,
-        false => state.scheduler.change(&schedule.id, None, Some(enabled), None).await?,
+        false => {
+            let now = state.scheduler.change(&schedule.id, None, Some(enabled), expected).await;
+            now.map_err(|error| refusal(&schedule.id, expected, error))?
+        }
     };
-    Ok(Json(ScheduleView::new(schedule, state.scheduler.clock().now(), 0)))
+    Ok(changed(state, StatusCode::OK, schedule))
 }
 
-/// Fires it now, and answers with its run once the jobs are accepted.
-async fn trigger(State(state): State<ApiState>, TextPath(id): TextPath) -> Result<Response, Problem> {
+/// Fire a schedule now
+///
+/// Whatever its times say. The answer comes once the jobs are accepted.
+#[utoipa::path(post, path = "/schedules/{id}/trigger", tag = "schedules", params(("id" = String, Path, description = "The schedule")), responses(
+    (status = 202, body = RunView, description = "The run"),
+))]
+async fn trigger(
+    State(state): State<ApiState>,
+    TextPath(id): TextPath,
+    _: NoFields,
+) -> Result<Response, Problem> {
     let id = parse(&id)?;
     let firing = state.scheduler.trigger(&id).await?;
     if firing.state == FiringState::Missed {
@@ -161,83 +236,22 @@ async fn trigger(State(state): State<ApiState>, TextPath(id): TextPath) -> Resul
     Ok((StatusCode::ACCEPTED, Json(RunView::from(firing))).into_response())
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunParams {
-    limit: Option<usize>,
-    before: Option<DateTime<Utc>>,
+/// The answer to a change.
+fn changed(state: &ApiState, status: StatusCode, schedule: Schedule) -> Response {
+    let revision = schedule.revision;
+    versioned::changed(status, revision, &ScheduleView::new(schedule, state.scheduler.clock().now(), 0))
 }
 
-async fn runs(
-    State(state): State<ApiState>,
-    TextPath(id): TextPath,
-    Params(params): Params<RunParams>,
-) -> Result<Json<Value>, Problem> {
-    let limit = at_most("limit", params.limit.unwrap_or(100))?;
-    let id = parse(&id)?;
-    let firings = state.scheduler.store().firings(&id, params.before, limit + 1).await?;
-    let next = (firings.len() > limit).then(|| firings[limit - 1].planned_at);
-    let runs: Vec<RunView> = firings.into_iter().take(limit).map(RunView::from).collect();
-    Ok(Json(json!({ "schedule_id": id, "runs": runs, "next": next })))
+/// What the store found when it changed a schedule.
+fn refusal(id: &ScheduleId, expected: Option<i64>, error: Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Conflict if expected.is_some() => versioned::outdated(&path(id)),
+        _ => Problem::from(error),
+    }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NextParams {
-    n: Option<usize>,
-    next: Option<usize>,
-}
-
-/// The next times, also of a schedule that is off.
-async fn next(
-    State(state): State<ApiState>,
-    TextPath(id): TextPath,
-    Params(params): Params<NextParams>,
-) -> Result<Json<Value>, Problem> {
-    let count = at_most("n", params.n.or(params.next).unwrap_or(PREVIEW))?;
-    let schedule = find(&state, &id).await?;
-    let now = state.scheduler.clock().now();
-    Ok(Json(json!({
-        "schedule_id": schedule.id,
-        "schedule": schedule.spec.schedule.as_str(),
-        "schedule_text": schedule.spec.schedule.describe(),
-        "timezone": schedule.spec.timezone.name(),
-        "enabled": schedule.enabled,
-        "next": preview(&schedule.spec, now.max(schedule.accounted_until), count),
-    })))
-}
-
-/// The next times of a schedule that is not there yet: the body of `POST /schedules`, or only its times.
-async fn preview_unsaved(
-    State(state): State<ApiState>,
-    Params(params): Params<NextParams>,
-    Document(body): Document,
-) -> Result<Json<Value>, Problem> {
-    let count = at_most("n", params.n.or(params.next).unwrap_or(PREVIEW))?;
-    let spec = read::times(body).map_err(Problem::invalid)?;
-    Ok(Json(json!({
-        "schedule": spec.schedule.as_str(),
-        "schedule_text": spec.schedule.describe(),
-        "timezone": spec.timezone.name(),
-        "next": preview(&spec, state.scheduler.clock().now(), count),
-    })))
-}
-
-async fn stats(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
-    let schedules = state.scheduler.store().schedules().await?;
-    let now = state.scheduler.clock().now();
-    let enabled = schedules.iter().filter(|schedule| schedule.enabled).count();
-    Ok(Json(json!({
-        "total_schedules": schedules.len(),
-        "enabled_schedules": enabled,
-        "disabled_schedules": schedules.len() - enabled,
-        "failing_schedules": schedules.iter().filter(|schedule| schedule.failures > 0).count(),
-        "total_runs": schedules.iter().map(|schedule| schedule.run_count).sum::<u64>(),
-        "missed_runs": schedules.iter().map(|schedule| schedule.missed_count).sum::<u64>(),
-        "open_runs": state.scheduler.store().open_firings().await?.len(),
-        "next_run": schedules.iter().filter_map(|schedule| schedule.next_run(now)).min(),
-        "timestamp": now,
-    })))
+fn path(id: &ScheduleId) -> String {
+    format!("/schedules/{id}")
 }
 
 async fn find(state: &ApiState, id: &str) -> Result<Schedule, Problem> {

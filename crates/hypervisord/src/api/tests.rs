@@ -11,5 +11,6 @@ mod replay;
 mod scheduling;
 mod streaming;
 mod submitting;
+mod versions;
 mod web;
 mod webhooks;

@@ -1,10 +1,10 @@
 //! What is looked up when somebody scrapes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypersdk_core::{Error, ErrorKind, JobCounts, JobManager, JobQuery, JobStatus, ProviderRegistry};
+use hypersdk_store::Database;
 use hypersdk_webhook::Deliverer;
 
 use super::{Metrics, OperationLabel, StatusLabel};
@@ -18,8 +18,8 @@ pub(crate) struct Sources {
     pub(crate) manager: JobManager,
     pub(crate) providers: Arc<ProviderRegistry>,
     pub(crate) webhooks: Deliverer,
-    /// The SQLite file, if it is one.
-    pub(crate) database: Option<PathBuf>,
+    /// `None` if everything is in memory, as in tests.
+    pub(crate) database: Option<Database>,
     pub(crate) started: Instant,
 }
 
@@ -39,8 +39,9 @@ impl Metrics {
         self.pools.copy(sources.providers.instances());
         self.inventories.copy(sources.providers.instances());
         self.webhooks.copy(&sources.webhooks.stats());
-        if let Some(path) = &sources.database {
-            self.database_size.set(size(path));
+        if let Some(database) = &sources.database {
+            let bytes = within_patience(database.size()).await?;
+            self.database_size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
         self.uptime.set(sources.started.elapsed().as_secs_f64());
         let mut text = String::new();
@@ -56,9 +57,7 @@ impl Metrics {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let begun = Instant::now();
-        let result = tokio::time::timeout(PATIENCE, work)
-            .await
-            .map_err(|_| Error::new(ErrorKind::Timeout, "scrape", "the database does not answer"))?;
+        let result = within_patience(work).await;
         let label = OperationLabel { operation };
         self.store_latency.get_or_create(&label).observe(begun.elapsed().as_secs_f64());
         result
@@ -73,15 +72,8 @@ impl Metrics {
     }
 }
 
-/// The size of a SQLite database and what belongs to it.
-fn size(path: &std::path::Path) -> i64 {
-    ["", "-wal"]
-        .iter()
-        .filter_map(|suffix| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            std::fs::metadata(name).ok()
-        })
-        .map(|found| i64::try_from(found.len()).unwrap_or(i64::MAX))
-        .sum()
+async fn within_patience<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .map_err(|_| Error::new(ErrorKind::Timeout, "scrape", "the database does not answer"))?
 }

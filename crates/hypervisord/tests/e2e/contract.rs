@@ -1,7 +1,13 @@
 //! The commands of the operator's guide, as written: `curl`, `jq`, `sqlite3`, port 8080.
 //!
-//! A `.curlrc` leads port 8080 to the daemon under test, so that the commands need not be changed.
+//! A `.curlrc` leads port 8080 to the daemon under test, so that the commands need not be changed. Row by row: health,
+//! status, stats, capabilities, jobs and the database are here; the configuration, the daemon's own command line,
+//! schedules, webhooks, the pool, the dashboard and the log are in `guide`. The unit of systemd is checked with the
+//! other files for deployment, in the test kit.
 
+mod guide;
+
+use std::path::Path;
 use std::process::Command;
 
 use hypersdk_vsim::{FaultKind, FaultRule};
@@ -9,26 +15,33 @@ use serde_json::{Value, json};
 
 use crate::world::{APP, WEB, World};
 
+/// Runs a command line in a directory and gives what it printed. Port 8080 of curl is `addr`.
+fn sh(directory: &Path, addr: &str, line: &str) -> String {
+    let rules = format!("connect-to = \"localhost:8080:{addr}\"\nsilent\nfail-with-body\n");
+    std::fs::write(directory.join(".curlrc"), rules).expect("a .curlrc");
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .env("CURL_HOME", directory)
+        .current_dir(directory)
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{line}\n{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+fn parsed(line: &str, said: &str) -> Value {
+    serde_json::from_str(said).unwrap_or_else(|error| panic!("{line}: {error}\n{said}"))
+}
+
 impl World {
-    /// Runs a command line and gives what it printed.
     fn sh(&self, line: &str) -> String {
         let addr = self.client().base().strip_prefix("http://").expect("plain HTTP");
-        let rules = format!("connect-to = \"localhost:8080:{addr}\"\nsilent\nfail-with-body\n");
-        std::fs::write(self.path(".curlrc"), rules).expect("a .curlrc");
-        let output = Command::new("sh")
-            .args(["-c", line])
-            .env("CURL_HOME", self.path(""))
-            .current_dir(self.path(""))
-            .output()
-            .expect("a shell");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{line}\n{said}{}", String::from_utf8_lossy(&output.stderr));
-        said
+        sh(&self.path(""), addr, line)
     }
 
     fn json(&self, line: &str) -> Value {
-        let said = self.sh(line);
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{line}: {error}\n{said}"))
+        parsed(line, &self.sh(line))
     }
 }
 

@@ -2,6 +2,8 @@
 //! `target/dashboard`. About a minute together.
 
 mod browser;
+mod planning;
+mod telling;
 
 use std::process::Command;
 

@@ -13,6 +13,7 @@ mod inventory;
 mod kills;
 mod leftovers;
 mod main_job;
+mod manners;
 mod openapi;
 mod packages;
 mod polite;

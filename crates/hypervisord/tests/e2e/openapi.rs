@@ -22,7 +22,15 @@ async fn no_request_gets_an_answer_outside_the_document() {
     let mut job = world.job(APP);
     job["id"] = json!("seen");
     world.complete(&job).await;
-    // So that some requests are about a job there is.
+    // So that some requests are about what there is.
+    let schedule =
+        json!({ "id": "seen", "schedule": "0 2 1 1 *", "job_template": world.job(APP), "enabled": false });
+    // Nobody listens there, so each attempt fails at once.
+    let webhook = json!({ "id": "seen", "url": "http://127.0.0.1:9/", "allow_private": true, "retry": 0 });
+    for (path, body) in [("/schedules", &schedule), ("/webhooks", &webhook)] {
+        let (status, made) = world.client().post(path, body).await;
+        assert_eq!(status, 201, "{made}");
+    }
     std::fs::write(world.path("schemathesis.toml"), "[parameters]\n\"path.id\" = \"seen\"\n").unwrap();
     let examples = std::env::var("HYPERSDK_EXAMPLES").unwrap_or_else(|_| "25".to_owned());
     let output = Command::new(schemathesis())

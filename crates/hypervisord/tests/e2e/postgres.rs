@@ -25,6 +25,11 @@ async fn a_job_is_done_and_kept_in_postgresql_and_no_password_is_shown() {
     let (_, status) = world.client().get("/status").await;
     assert_eq!(status["completed_jobs"], json!(1), "{status}");
     assert!(!world.database().exists(), "no SQLite file is made");
+    let metrics = ["-s", &format!("{}/metrics", world.client().base())];
+    let metrics = hypersdk_tests::command("curl", &metrics, &world.out());
+    let size = metrics.lines().find_map(|line| line.strip_prefix("hypersdk_database_size_bytes "));
+    let size: f64 = size.expect("the size is told").parse().expect("a number");
+    assert!(size > 1e6, "an empty database of PostgreSQL has several megabytes, and this says {size}");
     assert!(!world.daemon.log().contains("s3cret"), "{}", world.daemon.log());
     let (status, _, log) = world.daemon.stop();
     assert!(status.success(), "{log}");

@@ -176,27 +176,46 @@ async fn an_endpoint_of_the_api_gets_what_happens_from_then_on() {
     let taken = bench.deliverer.create(Some(made.id.clone()), spec(SECRET)).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::Conflict);
 
-    let changed =
-        bench.deliverer.replace(made.id.as_str(), spec("another secret that is long enough")).await.unwrap();
+    let changed = bench
+        .deliverer
+        .replace(made.id.as_str(), spec("another secret that is long enough"), None)
+        .await
+        .unwrap();
     assert_eq!(changed.spec.secrets(Utc::now()).count(), 2, "both sign for a day");
     assert_eq!(changed.spec.secrets(Utc::now() + Duration::from_secs(25 * 3600)).count(), 1);
     bench.jobs(1).await;
     bench.all_ended(4).await;
     assert_eq!(receiver.seen()[2].headers["webhook-signature"].split(' ').count(), 2);
 
-    bench.deliverer.remove(made.id.as_str()).await.unwrap();
-    assert_eq!(bench.deliverer.remove(made.id.as_str()).await.unwrap_err().kind(), ErrorKind::NotFound);
+    bench.deliverer.remove(made.id.as_str(), None).await.unwrap();
+    assert_eq!(bench.deliverer.remove(made.id.as_str(), None).await.unwrap_err().kind(), ErrorKind::NotFound);
     bench.jobs(1).await;
     bench.deliverer.drain(Duration::from_secs(5)).await;
     assert_eq!(receiver.seen().len(), 4);
 }
 
 #[tokio::test]
+async fn a_change_may_name_the_version_it_was_made_to() {
+    let bench = Bench::new(Vec::new()).await;
+    let spec = || endpoint("x", "http://127.0.0.1:1/", |_| {}).spec;
+    let made = bench.deliverer.create(None, spec()).await.unwrap();
+    let id = made.id.as_str();
+    let changed = bench.deliverer.replace(id, spec(), Some(made.version)).await.unwrap();
+    let late = bench.deliverer.replace(id, spec(), Some(made.version)).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    let late = bench.deliverer.remove(id, Some(made.version)).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    assert!(bench.deliverer.endpoint(id).unwrap().spec.enabled, "a refused removal changes nothing");
+    bench.deliverer.remove(id, Some(changed.version)).await.unwrap();
+    assert!(bench.deliverer.endpoint(id).is_none());
+}
+
+#[tokio::test]
 async fn one_of_the_configuration_is_not_changed_over_the_api() {
     let bench = Bench::new(vec![endpoint("ops", "http://127.0.0.1:1/", |_| {})]).await;
-    assert_eq!(bench.deliverer.remove("ops").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(bench.deliverer.remove("ops", None).await.unwrap_err().kind(), ErrorKind::Conflict);
     let spec = endpoint("ops", "http://127.0.0.1:2/", |_| {}).spec;
-    assert_eq!(bench.deliverer.replace("ops", spec).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(bench.deliverer.replace("ops", spec, None).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 #[tokio::test]

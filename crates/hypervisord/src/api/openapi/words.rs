@@ -8,17 +8,20 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::api::model::{ARCHIVE_COMPRESSIONS, FORMATS, MANIFEST_DIGESTS, POWER_POLICIES, VERIFY_MODES};
 use crate::auth::Role;
 
-fn one_of<T: Into<String>>(words: impl IntoIterator<Item = T>) -> ObjectBuilder {
+/// One of these words.
+pub(in crate::api) fn one_of<T: Into<String>>(words: impl IntoIterator<Item = T>) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(words.into_iter().map(|word| serde_json::Value::String(word.into()))))
 }
 
-fn of_table<T>(table: &[(&'static str, T)]) -> RefOr<Schema> {
+/// The words of a table.
+pub(in crate::api) fn of_table<T>(table: &[(&'static str, T)]) -> RefOr<Schema> {
     one_of(table.iter().map(|(word, _)| *word)).into()
 }
 
-fn spelt<T: Serialize>(values: &[T]) -> RefOr<Schema> {
+/// The words that values are written as.
+pub(in crate::api) fn spelt<T: Serialize>(values: &[T]) -> RefOr<Schema> {
     let word = |value: &T| {
         serde_json::to_value(value)
             .ok()

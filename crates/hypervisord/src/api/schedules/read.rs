@@ -6,11 +6,13 @@ use chrono::{DateTime, NaiveTime, Utc, Weekday};
 use hypersdk_core::{JobSpec, ScheduleId};
 use hypersdk_sched::{Blackout, CatchUp, Cron, Retention, ScheduleSpec, Tz, Window};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use super::super::catalogue::RulesView;
 use super::super::fields::Fields;
 use super::super::problem::FieldError;
 use super::super::request;
-use super::view::{CATCH_UPS, DAYS, OVERLAPS};
+use super::view::{CATCH_UPS, DAYS, OVERLAPS, catch_up_words, overlap_words};
 use crate::config::{nearest, parse_duration};
 
 /// The longest jitter.
@@ -21,6 +23,95 @@ const MOST_KEPT: i64 = 100_000;
 
 /// Identifiers that are words of the API.
 const RESERVED: [&str; 1] = ["preview"];
+
+/// What `POST /schedules` takes, for the document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `request` takes from its fields")]
+pub(super) struct ScheduleFields {
+    /// Up to 128 of `A-Z a-z 0-9 . _ -`; made up if not given
+    #[schema(example = "daily-backup")]
+    id: Option<String>,
+    /// For people; the id if not given
+    name: Option<String>,
+    description: Option<String>,
+    #[schema(required = false)]
+    tags: Vec<String>,
+    #[serde(flatten)]
+    times: TimesFields,
+    enabled: Option<bool>,
+    /// What `POST /jobs/submit` takes, without `id`
+    job_template: request::JobFields,
+    /// What happens while the last run goes on
+    #[schema(required = false, schema_with = overlap_words)]
+    overlap: String,
+    #[schema(required = false)]
+    catch_up: CatchUpFields,
+    /// Up to so long later, such as `10m`; at most a day
+    jitter: Option<String>,
+    /// It is switched off after so many failures in a row
+    #[schema(minimum = 1, maximum = 1000000)]
+    max_failures: Option<i64>,
+    /// Which of its packages are kept; all if not given
+    retention: Option<RulesView>,
+    /// With `PUT`: only if it is still at this one
+    #[schema(minimum = 1)]
+    revision: Option<i64>,
+}
+
+/// The times of a schedule. Whatever else belongs to one may be there.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `times` takes from its fields")]
+pub(super) struct TimesFields {
+    /// A cron expression: minute, hour, day of the month, month, day of the week
+    #[schema(example = "0 2 * * *")]
+    schedule: String,
+    /// Such as `Europe/Berlin`; UTC if not given
+    timezone: Option<String>,
+    /// Only times in one of them count
+    #[schema(required = false)]
+    windows: Vec<WindowFields>,
+    /// Times in any of them come to nothing
+    #[schema(required = false)]
+    blackouts: Vec<BlackoutFields>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `window` takes from its fields")]
+struct WindowFields {
+    /// `mon` to `sun`; all if not given
+    #[schema(required = false, example = json!(["sat", "sun"]))]
+    days: Vec<String>,
+    /// A time of day
+    #[schema(example = "22:00")]
+    from: String,
+    /// A time of day, of the next day if it is not later than `from`
+    #[schema(example = "06:00")]
+    to: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `blackout` takes from its fields")]
+struct BlackoutFields {
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    reason: Option<String>,
+}
+
+/// What happens to times that went by while no daemon ran.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what `catch_up` understands")]
+enum CatchUpFields {
+    /// The policy alone
+    Word(String),
+    Limited {
+        #[schema(schema_with = catch_up_words)]
+        policy: String,
+        /// With `all`: of the newest so many
+        #[schema(minimum = 1, maximum = 10000)]
+        limit: Option<i64>,
+    },
+}
 
 /// A schedule as it was asked for.
 #[derive(Debug)]

@@ -5,7 +5,10 @@ use hypersdk_core::JobId;
 use hypersdk_sched::{CatchUp, Cause, Firing, FiringState, Overlap, Schedule, ScheduleSpec};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
+use super::super::openapi::words;
 use crate::api::catalogue::RulesView;
 use crate::config::display_duration;
 
@@ -28,18 +31,35 @@ pub(super) const DAYS: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sun),
 ];
 
-#[derive(Debug, Serialize)]
+pub(super) fn overlap_words() -> RefOr<Schema> {
+    words::of_table(&OVERLAPS)
+}
+
+pub(super) fn catch_up_words() -> RefOr<Schema> {
+    words::of_table(&CATCH_UPS)
+}
+
+fn cause_words() -> RefOr<Schema> {
+    words::spelt(&[Cause::Time, Cause::CatchUp, Cause::Manual])
+}
+
+fn run_words() -> RefOr<Schema> {
+    words::spelt(&FiringState::ALL)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ScheduleView {
     id: String,
     name: String,
     description: String,
     tags: Vec<String>,
     schedule: String,
-    /// The expression in plain words.
+    /// The expression in plain words
     schedule_text: String,
     timezone: &'static str,
     enabled: bool,
     job_template: Map<String, Value>,
+    #[schema(schema_with = overlap_words)]
     overlap: &'static str,
     catch_up: CatchUpView,
     jitter: String,
@@ -100,8 +120,9 @@ impl ScheduleView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct CatchUpView {
+    #[schema(schema_with = catch_up_words)]
     policy: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
@@ -118,7 +139,7 @@ impl From<CatchUp> for CatchUpView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WindowView {
     days: Vec<&'static str>,
     from: String,
@@ -133,7 +154,7 @@ impl From<&hypersdk_sched::Window> for WindowView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct BlackoutView {
     from: DateTime<Utc>,
     to: DateTime<Utc>,
@@ -147,7 +168,7 @@ impl From<&hypersdk_sched::Blackout> for BlackoutView {
 }
 
 /// A time to come.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TimeView {
     planned_at: DateTime<Utc>,
     /// What the schedule's own clock shows then.
@@ -169,12 +190,15 @@ pub(super) fn preview(spec: &ScheduleSpec, after: DateTime<Utc>, count: usize) -
 }
 
 /// A firing and what came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RunView {
     schedule_id: String,
     planned_at: DateTime<Utc>,
+    #[schema(schema_with = cause_words)]
     cause: Cause,
+    #[schema(schema_with = run_words)]
     status: FiringState,
+    #[schema(value_type = Vec<String>)]
     job_ids: Vec<JobId>,
     reason: Option<String>,
     created_at: DateTime<Utc>,

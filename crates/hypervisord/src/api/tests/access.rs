@@ -297,8 +297,7 @@ async fn an_address_that_asks_too_often_waits() {
 }
 
 /// Routes whose files do not describe them yet; their prefixes go from here when they do.
-const UNDESCRIBED: [&str; 8] =
-    ["/vms", "/schedules", "/webhooks", "/stats/", "/limits", "/orphans", "/jobs/validate", "/web/dashboard"];
+const UNDESCRIBED: [&str; 4] = ["/vms", "/limits", "/orphans", "/jobs/validate"];
 
 #[tokio::test]
 async fn the_document_has_every_route_and_no_other() {
@@ -310,9 +309,10 @@ async fn the_document_has_every_route_and_no_other() {
             described.insert((method.to_uppercase(), path.clone()));
         }
     }
+    // Pages for people, and the document itself.
     let own = ["/openapi.json", "/docs", "/"];
     let mut known = routes();
-    known.retain(|(_, path)| !own.contains(&path.as_str()));
+    known.retain(|(_, path)| !own.contains(&path.as_str()) && !path.starts_with("/web/dashboard"));
     let unknown: Vec<_> = described.difference(&known).collect();
     assert!(unknown.is_empty(), "described, and not there: {unknown:?}");
     let missing: Vec<_> = known

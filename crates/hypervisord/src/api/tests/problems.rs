@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use axum::{Router, middleware};
 use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -53,21 +56,35 @@ async fn a_panic_is_a_problem_that_says_nothing_of_the_inside() {
     assert!(text.contains("request_id") && !text.contains("secret detail"), "{text}");
 }
 
+/// The names of a schema's properties, those of its parts included.
+fn properties<'a>(document: &'a Value, schema: &'a Value) -> BTreeSet<&'a str> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return properties(document, &document["components"]["schemas"][name]);
+    }
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    let mut names: BTreeSet<&str> = parts.flat_map(|part| properties(document, part)).collect();
+    names.extend(schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()));
+    names
+}
+
 /// What the document says that a body may hold is what reading it knows, and nothing else.
 #[tokio::test]
 async fn documented_fields_are_the_known_ones_and_any_other_is_refused_by_name() {
-    let harness = super::harness::Harness::new().await;
+    let harness = Harness::new().await;
     let document = harness.get("/openapi.json").await.body;
-    let ignored = ["export_method", "method", "thin", "datacenter", "created_at", "vcenter"];
-    for (path, schema) in [
-        ("/jobs/submit", "JobFields"),
-        ("/jobs/query", "QueryBody"),
-        ("/jobs/cancel", "CancelBody"),
-        ("/packages/verify", "VerifyBody"),
+    let old: &[&str] = &["export_method", "method", "thin", "datacenter", "created_at", "vcenter"];
+    let shown: &[&str] = &["origin", "status", "halted", "created_at", "updated_at", "version", "deliveries"];
+    for (path, schema, ignored) in [
+        ("/jobs/submit", "JobFields", old),
+        ("/jobs/query", "QueryBody", &[]),
+        ("/jobs/cancel", "CancelBody", &[]),
+        ("/packages/verify", "VerifyBody", &[]),
+        ("/schedules", "ScheduleFields", &[]),
+        ("/webhooks", "EndpointFields", shown),
     ] {
-        let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
-        let documented: std::collections::BTreeSet<&str> = properties.keys().map(String::as_str).collect();
-        let answer = harness.post(path, &serde_json::json!({ "qqqzzz": 1 })).await;
+        let documented = properties(&document, &document["components"]["schemas"][schema]);
+        let answer = harness.post(path, &json!({ "qqqzzz": 1 })).await;
         let errors = answer.body["errors"].as_array().unwrap();
         let message = errors
             .iter()
@@ -79,4 +96,28 @@ async fn documented_fields_are_the_known_ones_and_any_other_is_refused_by_name()
         let known = known.split(", ").filter(|name| !ignored.contains(name)).collect();
         assert_eq!(documented, known, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_no_body_refuses_fields_by_name() {
+    let harness = Harness::new().await;
+    let document = harness.get("/openapi.json").await.body;
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if item["post"].is_null() || !item["post"]["requestBody"].is_null() {
+            continue;
+        }
+        let path = path.replace("{id}", "nope");
+        let answer = harness.post(&path, &json!({ "qqqzzz": 1 })).await;
+        assert_eq!(
+            (answer.status, answer.fields()),
+            (StatusCode::UNPROCESSABLE_ENTITY, vec!["qqqzzz"]),
+            "{path}"
+        );
+        let bare = Request::post(&path).body(Body::empty()).unwrap();
+        let answer = harness.send(bare).await;
+        assert!(answer.fields().is_empty() && answer.status != StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+        asked += 1;
+    }
+    assert!(asked >= 8, "{asked}");
 }

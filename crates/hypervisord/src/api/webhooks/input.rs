@@ -4,10 +4,48 @@ use std::time::Duration;
 
 use hypersdk_webhook::{EndpointId, EndpointInput, EndpointSpec};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::super::fields::Fields;
 use super::super::problem::{FieldError, Problem};
 use crate::config::parse_duration;
+
+/// What `POST /webhooks` takes, for the document. What a webhook is shown with beside that may be there and counts for
+/// nothing.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `read` takes from its fields")]
+pub(super) struct EndpointFields {
+    /// Up to 64 of `A-Z a-z 0-9 . _ -`; made up if not given
+    id: Option<String>,
+    #[schema(example = "https://hooks.example.com/hypersdk")]
+    url: String,
+    /// `*`, families such as `job.*`, or names; everything but `job.progress` if not given
+    #[schema(required = false, example = json!(["job.completed", "job.failed"]))]
+    events: Vec<String>,
+    /// Of one attempt, such as `10s`
+    timeout: Option<String>,
+    /// Further attempts after the first
+    #[schema(minimum = 0, maximum = 100)]
+    retry: Option<i64>,
+    /// The wait before the first of them, such as `1s`; it doubles each time
+    retry_delay: Option<String>,
+    enabled: Option<bool>,
+    /// Signs each request; at least 24 bytes
+    secret: Option<String>,
+    /// Signs as well, while receivers move to `secret`
+    previous_secret: Option<String>,
+    /// `standard`, `slack`, `teams`, `discord`, `cloudevents` or `template`
+    profile: Option<String>,
+    /// The body, with the profile `template`
+    template: Option<String>,
+    /// What the template makes
+    content_type: Option<String>,
+    /// Addresses inside the network may be called
+    allow_private: Option<bool>,
+    description: Option<String>,
+    #[schema(required = false)]
+    headers: std::collections::BTreeMap<String, String>,
+}
 
 /// Fields that an endpoint is shown with and that nobody sets.
 const SHOWN: [&str; 7] = ["origin", "status", "halted", "created_at", "updated_at", "version", "deliveries"];
