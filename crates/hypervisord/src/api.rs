@@ -127,18 +127,16 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(vms::routes())
         .merge(schedules::routes())
         .merge(webhooks::routes())
+        .merge(validate::routes())
+        .merge(limits::routes())
+        .merge(orphans::routes())
         .merge(login::routes())
         .merge(audit::routes())
 }
 
 /// Every route there is.
 fn routes() -> Router<ApiState> {
-    Router::new()
-        .merge(openapi::with_document(described()))
-        .merge(web::routes())
-        .merge(validate::routes())
-        .merge(limits::routes())
-        .merge(orphans::routes())
+    Router::new().merge(openapi::with_document(described())).merge(web::routes())
 }
 
 /// Everything the daemon answers.

@@ -109,8 +109,9 @@ impl Telemetry {
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    // sqlx logs every statement at debug, hyper every poll at trace: only when asked for by name.
-    let quiet = "sqlx=warn,hyper=info,h2=info,rustls=info,hyper_util=info,reqwest=info";
+    // sqlx logs every statement at debug, hyper every poll at trace: only when asked for by name. Names are compared by
+    // their beginning, and without the colons `hyper` would be ours too.
+    let quiet = "sqlx=warn,hyper::=info,h2=info,rustls=info,hyper_util=info,reqwest=info";
     Ok(EnvFilter::builder().parse(format!("{quiet},{level}"))?)
 }
 

@@ -62,7 +62,7 @@ function row(delivery, again) {
       await api.post(`/webhooks/deliveries/${api.part(delivery.id)}/redeliver`);
       await again();
       return 'It will be sent again.';
-    }, { name: `Send ${delivery.event} again` }),
+    }, { name: `Send again: ${delivery.event}` }),
   ];
 }
 

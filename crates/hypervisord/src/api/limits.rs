@@ -1,10 +1,12 @@
 //! `GET` and `PUT /limits`: caps and bandwidth, changed while exports run.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use hypersdk_export::{Caps, Limits, Timetable};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::Document;
@@ -14,27 +16,67 @@ use super::problem::Problem;
 /// The largest cap.
 const MOST: i64 = 10_000;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/limits", get(show).put(change))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(show, change))
 }
 
-async fn show(State(state): State<ApiState>) -> Json<Value> {
-    Json(view(&state.limits))
+#[derive(Debug, Serialize, ToSchema)]
+struct LimitsView {
+    /// Exports at one time of VMs on one host; 0 for any number
+    per_host: usize,
+    /// The same by datastore
+    per_datastore: usize,
+    /// The same by connection
+    per_vcenter: usize,
+    /// As it was written
+    bandwidth_limit: String,
+    /// What that is now; `null` for no limit
+    bytes_per_second: Option<u64>,
 }
 
-fn view(limits: &Limits) -> Value {
-    let caps = limits.caps();
-    json!({
-        "per_host": caps.per_host,
-        "per_datastore": caps.per_datastore,
-        "per_vcenter": caps.per_provider,
-        "bandwidth_limit": limits.bandwidth().to_string(),
-        "bytes_per_second": limits.current_rate(),
-    })
+impl From<&Limits> for LimitsView {
+    fn from(limits: &Limits) -> Self {
+        let caps = limits.caps();
+        LimitsView {
+            per_host: caps.per_host,
+            per_datastore: caps.per_datastore,
+            per_vcenter: caps.per_provider,
+            bandwidth_limit: limits.bandwidth().to_string(),
+            bytes_per_second: limits.current_rate(),
+        }
+    }
 }
 
-/// Changes what is named and leaves the rest.
-async fn change(State(state): State<ApiState>, Document(body): Document) -> Result<Json<Value>, Problem> {
+/// What exports may take
+#[utoipa::path(get, path = "/limits", tag = "daemon", responses((status = 200, body = LimitsView, description = "Caps and bandwidth")))]
+async fn show(State(state): State<ApiState>) -> Json<LimitsView> {
+    Json(LimitsView::from(&state.limits))
+}
+
+/// Every field is optional.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `change` takes from its fields")]
+struct LimitFields {
+    #[schema(minimum = 0, maximum = 10000)]
+    per_host: Option<i64>,
+    #[schema(minimum = 0, maximum = 10000)]
+    per_datastore: Option<i64>,
+    #[schema(minimum = 0, maximum = 10000)]
+    per_vcenter: Option<i64>,
+    /// Such as `200MB/s`
+    bandwidth_limit: Option<String>,
+    /// As shown; it counts for nothing
+    bytes_per_second: Option<u64>,
+}
+
+/// Change what exports may take, until the next start
+///
+/// What is not named stays as it is.
+#[utoipa::path(put, path = "/limits", tag = "daemon", request_body = LimitFields, responses((status = 200, body = LimitsView, description = "What they may take now")))]
+async fn change(
+    State(state): State<ApiState>,
+    Document(body): Document,
+) -> Result<Json<LimitsView>, Problem> {
     let mut fields = Fields::open("", body).map_err(|error| Problem::invalid(vec![error]))?;
     let now = state.limits.caps();
     let mut cap =
@@ -58,7 +100,7 @@ async fn change(State(state): State<ApiState>, Document(body): Document) -> Resu
     if let Some(bandwidth) = bandwidth {
         state.limits.set_bandwidth(bandwidth);
     }
-    let shown = view(&state.limits);
-    tracing::info!(limits = %shown, "limits changed, until the next start");
+    let shown = LimitsView::from(&state.limits);
+    tracing::info!(limits = ?shown, "limits changed, until the next start");
     Ok(Json(shown))
 }

@@ -1,19 +1,22 @@
 //! `POST /jobs/validate`: what would come of these jobs, without making them.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt};
 use hypersdk_core::{Finding, FindingLevel, PreflightDepth};
 use hypersdk_export::forecast;
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::Document;
+use super::openapi::words;
 use super::problem::{FieldError, Problem, explain_safely};
-use super::request::{Entry, entries};
+use super::request::{Entry, SubmitBody, entries};
 use crate::submission::{Candidate, JobRequest};
 
 /// VMs looked at in one request.
@@ -21,21 +24,53 @@ const MOST: usize = 200;
 /// VMs looked at at once.
 const AT_ONCE: usize = 4;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/jobs/validate", post(validate))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(validate))
 }
 
-#[derive(Debug, Serialize)]
+fn level_words() -> RefOr<Schema> {
+    words::spelt(&[FindingLevel::Info, FindingLevel::Warning, FindingLevel::Error])
+}
+
+/// Something found while looking at a VM.
+#[derive(Debug, Serialize, ToSchema)]
+struct FindingView {
+    #[schema(schema_with = level_words)]
+    level: FindingLevel,
+    /// For programs, such as `privilege_missing`
+    code: String,
+    message: String,
+    advice: Option<String>,
+}
+
+impl From<Finding> for FindingView {
+    fn from(finding: Finding) -> Self {
+        let Finding { level, code, message, advice, .. } = finding;
+        FindingView { level, code, message, advice }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Verdicts {
+    /// Whether all of them would be accepted and nothing stands in their way
+    valid: bool,
+    jobs: Vec<Verdict>,
+    warnings: Vec<String>,
+    timestamp: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 struct Verdict {
     vm_path: String,
     vm_id: Option<String>,
     provider: Option<String>,
     output_dir: Option<String>,
     valid: bool,
-    findings: Vec<Finding>,
+    findings: Vec<FindingView>,
     expected_bytes: Option<u64>,
     expected_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<FieldError>,
 }
 
@@ -55,7 +90,12 @@ impl Verdict {
     }
 }
 
-async fn validate(State(state): State<ApiState>, Document(body): Document) -> Result<Json<Value>, Problem> {
+/// What would come of these jobs, without making them
+#[utoipa::path(post, path = "/jobs/validate", tag = "jobs", request_body = SubmitBody, responses((status = 200, body = Verdicts, description = "What was found, job by job")))]
+async fn validate(
+    State(state): State<ApiState>,
+    Document(body): Document,
+) -> Result<Json<Verdicts>, Problem> {
     let mut warnings = Vec::new();
     let mut verdicts = Vec::new();
     let mut wanted = Vec::new();
@@ -73,12 +113,12 @@ async fn validate(State(state): State<ApiState>, Document(body): Document) -> Re
     let looked: Vec<Verdict> =
         stream::iter(wanted).map(|candidate| look(&state, candidate)).buffered(AT_ONCE).collect().await;
     verdicts.extend(looked);
-    Ok(Json(json!({
-        "valid": verdicts.iter().all(|verdict| verdict.valid),
-        "jobs": verdicts,
-        "warnings": warnings,
-        "timestamp": Utc::now(),
-    })))
+    Ok(Json(Verdicts {
+        valid: verdicts.iter().all(|verdict| verdict.valid),
+        jobs: verdicts,
+        warnings,
+        timestamp: Utc::now(),
+    }))
 }
 
 /// The jobs a request would make; what is refused is a verdict already.
@@ -115,7 +155,7 @@ async fn look(state: &ApiState, candidate: Candidate) -> Verdict {
         Ok(found) => {
             verdict.valid =
                 found.preflight.findings.iter().all(|finding| finding.level != FindingLevel::Error);
-            verdict.findings = found.preflight.findings;
+            verdict.findings = found.preflight.findings.into_iter().map(FindingView::from).collect();
             verdict.expected_bytes = found.preflight.expected_bytes;
             verdict.expected_seconds = found.expected_time.map(|time| time.as_secs());
         }

@@ -23,8 +23,11 @@ async fn no_request_gets_an_answer_outside_the_document() {
     job["id"] = json!("seen");
     world.complete(&job).await;
     // So that some requests are about what there is.
+    // Its jobs fail at once, as the VM runs and they are to leave it alone.
+    let mut template = world.job(APP);
+    template["options"] = json!({ "power": "keep" });
     let schedule =
-        json!({ "id": "seen", "schedule": "0 2 1 1 *", "job_template": world.job(APP), "enabled": false });
+        json!({ "id": "seen", "schedule": "0 2 1 1 *", "job_template": template, "enabled": false });
     // Nobody listens there, so each attempt fails at once.
     let webhook = json!({ "id": "seen", "url": "http://127.0.0.1:9/", "allow_private": true, "retry": 0 });
     for (path, body) in [("/schedules", &schedule), ("/webhooks", &webhook)] {
@@ -32,7 +35,7 @@ async fn no_request_gets_an_answer_outside_the_document() {
         assert_eq!(status, 201, "{made}");
     }
     std::fs::write(world.path("schemathesis.toml"), "[parameters]\n\"path.id\" = \"seen\"\n").unwrap();
-    let examples = std::env::var("HYPERSDK_EXAMPLES").unwrap_or_else(|_| "25".to_owned());
+    let examples = std::env::var("HYPERSDK_EXAMPLES").unwrap_or_else(|_| "10".to_owned());
     let output = Command::new(schemathesis())
         .args(["run", &format!("{base}/openapi.json")])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", &examples, "--seed", "7"])

@@ -144,6 +144,7 @@ pub(super) fn request(body: Value) -> Result<Request, Vec<FieldError>> {
     let template = match fields.has("job_template") {
         true => fields.object("job_template"),
         false => {
+            fields.take("job_template");
             fields.wrong(
                 "job_template",
                 "is missing: give what POST /jobs/submit takes, such as vm_path and output_dir",

@@ -162,7 +162,7 @@ async fn the_pool_answers_with_the_figures_of_the_guide() {
         pool["total_created"].as_u64() >= Some(1) && pool["total_reused"].as_u64() >= Some(1),
         "{pool:#}"
     );
-    assert!(machine.log().contains("DEBUG"), "--log-level debug");
+    assert!(machine.log().contains("DEBUG hypervisord"), "--log-level debug");
     assert!(machine.stop().success());
     let statistics = machine.sh("grep 'session pool statistics' hypersdk.log");
     assert!(statistics.contains("reuse_ratio") || statistics.contains("reused"), "{statistics}");
@@ -281,7 +281,7 @@ async fn a_log_that_was_moved_away_is_begun_anew_after_sighup() {
 #[test]
 fn the_defaults_are_those_of_the_guide() {
     let home = tempfile::tempdir().expect("a directory");
-    std::fs::write(home.path().join("config.yaml"), "webhooks:\n  - url: https://hooks.example.com/x\n")
+    std::fs::write(home.path().join("config.yaml"), "vcenter_url: vc.example.com\nusername: u\npassword: p\nwebhooks:\n  - url: https://hooks.example.com/x\n")
         .unwrap();
     let run = |line: &str| sh(home.path(), "127.0.0.1:1", &line.replace("hypervisord", BINARY));
     let shown = run("hypervisord check-config --config config.yaml");
