@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::extract::{Params, TextPath};
+use super::extract::{NoFields, Params, TextPath};
 use super::problem::{FieldError, Problem};
 pub(super) use view::RulesView;
 use view::{JudgedView, PackageView};
@@ -167,6 +167,7 @@ async fn judge(
 async fn apply(
     State(state): State<ApiState>,
     TextPath(id): TextPath,
+    _: NoFields,
 ) -> Result<Json<RetentionView>, Problem> {
     let schedule = find_schedule(&state, &id).await?;
     let gone = state.keeper.apply(&schedule).await?;
