@@ -17,9 +17,10 @@ use crate::bandwidth::Throttled;
 use crate::beside;
 use crate::blocking::blocking;
 use crate::check::forecast;
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::meter::Meter;
-use crate::plan::{self, Target};
+use crate::plan::{self, PlannedFile, Target};
 use crate::pool::SharedPool;
 use crate::power;
 use crate::publish;
@@ -101,15 +102,30 @@ impl Exporter {
             );
             return Ok(outcome);
         }
-        target.remove_partials()?;
+        let left = blocking("read journal", {
+            let target = target.clone();
+            move || Journal::left(&target)
+        })
+        .await?;
+        if left.is_none() {
+            target.remove_partials()?;
+        }
         publish::check_free(&target, spec.overwrite)?;
 
         let mut options = spec.options.clone();
         options.job = Some(context.id.clone());
-        let ticket = self.admitted(provider, &vm, context).await?;
+        options.reuse_snapshot = left.as_ref().map(|left| left.snapshot().to_owned());
+        let ticket = match self.admitted(provider, &vm, context).await {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                target.remove_partials()?;
+                return Err(error);
+            }
+        };
         let mark = target.power_mark();
-        if !mark.exists() {
-            // A VM that an earlier attempt switched off is exported and switched on again, whatever there is.
+        if !mark.exists() && left.is_none() {
+            // A VM that an earlier attempt switched off is exported and switched on again, whatever there is; one of
+            // which a part is here was looked at before.
             self.look_first(provider, &vm, spec, context).await?;
         }
         if spec.options.power.stops() && spec.options.restore_power && vm.power == PowerState::On {
@@ -121,10 +137,12 @@ impl Exporter {
             Err(error) => {
                 // What it had switched off by then was switched on again.
                 power::unmark(&mark);
+                target.remove_partials()?;
                 return Err(error);
             }
         };
         let source = session.source().clone();
+        let journal = Journal::of(&target, &source, left, context).await?;
         context.log(
             LogLevel::Info,
             format!(
@@ -136,7 +154,7 @@ impl Exporter {
             ),
         );
 
-        let written = match self.write(&*session, &target, spec, signer, context).await {
+        let written = match self.write(&*session, &target, spec, signer, journal.as_ref(), context).await {
             Ok(written) => written,
             Err(error) => {
                 session.abort(&error.to_string(), ABORT_PATIENCE).await;
@@ -300,11 +318,13 @@ impl Exporter {
         target: &Target,
         spec: &JobSpec,
         signer: Option<Arc<Signer>>,
+        journal: Option<&Journal>,
         context: &JobContext,
     ) -> Result<Written> {
         let files = plan::plan_files(&target.name, target.format, session.files())?;
         plan::check_chunks(spec, &files)?;
-        plan::check_space(&target.directory, &files)?;
+        let is_kept = |file: &&PlannedFile| journal.is_some_and(|journal| journal.kept(file).is_some());
+        plan::check_space(&target.directory, files.iter().filter(|file| !is_kept(file)))?;
         let meter = Meter::new(files.iter().map(|file| (file.name.clone(), file.weight)));
         context.progress.update(|progress| {
             progress.phase = Phase::Exporting;
@@ -319,6 +339,7 @@ impl Exporter {
             pool: &self.pool,
             signer,
             workers: self.config.download_workers.max(1),
+            journal,
         };
         let written = tokio::select! {
             written = transfer.run(&files) => written?,

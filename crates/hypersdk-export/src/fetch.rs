@@ -15,6 +15,7 @@ use hypersdk_core::{
 };
 use hypersdk_ova::digest::{Digest, DigestAlgorithm, Digester};
 use hypersdk_ova::vmdk::DiskSummary;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::meter::FileMeter;
@@ -32,7 +33,7 @@ const BATCH_BYTES: usize = 1 << 20;
 const BATCHES: usize = 4;
 
 /// A file that arrived whole, as it came and as it stands in the package.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fetched {
     /// What came.
     pub(crate) source: Arrived,
@@ -41,11 +42,25 @@ pub(crate) struct Fetched {
     pub(crate) sha256: Digest,
     /// What the manifest says of it; the same digest unless another algorithm was chosen.
     pub(crate) manifest_digest: Digest,
-    pub(crate) disk: Option<DiskSummary>,
+    pub(crate) disk: Option<FetchedDisk>,
+}
+
+/// What a disk turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FetchedDisk {
+    pub(crate) capacity_bytes: u64,
+    /// How many bytes of it hold data.
+    pub(crate) populated_bytes: u64,
+}
+
+impl From<DiskSummary> for FetchedDisk {
+    fn from(disk: DiskSummary) -> Self {
+        FetchedDisk { capacity_bytes: disk.capacity_bytes, populated_bytes: disk.populated_bytes }
+    }
 }
 
 /// A file as it came from the source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Arrived {
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Digest,
@@ -224,7 +239,8 @@ fn receive<O>(
         let source = Arrived { size_bytes, sha256: sha256.finish(), host_sha256: None };
         let sha256 = shaped.sha256.unwrap_or_else(|| source.sha256.clone());
         let manifest_digest = shaped.manifest.unwrap_or_else(|| sha256.clone());
-        Fetched { source, size_bytes: shaped.size_bytes, sha256, manifest_digest, disk: shaped.disk }
+        let disk = shaped.disk.map(FetchedDisk::from);
+        Fetched { source, size_bytes: shaped.size_bytes, sha256, manifest_digest, disk }
     });
     (output, fetched)
 }

@@ -7,6 +7,7 @@ mod blocking;
 mod check;
 mod exporter;
 mod fetch;
+mod journal;
 mod limits;
 mod meter;
 mod names;

@@ -126,6 +126,11 @@ impl Target {
         self.directory.join(format!("{}.{POWER_MARK}.{}.partial", self.name, self.job))
     }
 
+    /// Where it is noted which files of a directory are finished.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.partial("journal")
+    }
+
     /// Where the `index`th file waits until the archive is ready for it.
     pub(crate) fn spool(&self, index: usize) -> PathBuf {
         self.partial(&format!("spool-{index}"))
@@ -277,9 +282,12 @@ pub(crate) fn check_chunks(spec: &JobSpec, files: &[PlannedFile]) -> Result<()> 
 }
 
 /// Refuses to begin what cannot fit. Sources that give no estimate are let through.
-pub(crate) fn check_space(directory: &Path, files: &[PlannedFile]) -> Result<()> {
+pub(crate) fn check_space<'a>(
+    directory: &Path,
+    files: impl IntoIterator<Item = &'a PlannedFile>,
+) -> Result<()> {
     let needed: u64 =
-        files.iter().filter_map(|file| file.source.size_bytes.or(file.source.estimate_bytes)).sum();
+        files.into_iter().filter_map(|file| file.source.size_bytes.or(file.source.estimate_bytes)).sum();
     let stat = rustix::fs::statvfs(directory)
         .map_err(|error| Error::io(format!("read free space of {}", directory.display()), error.into()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);

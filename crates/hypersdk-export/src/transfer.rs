@@ -17,8 +17,10 @@ use hypersdk_ova::digest::DigestAlgorithm;
 use hypersdk_ova::package::{self, PackageSummary};
 use hypersdk_ova::sign::Signer;
 use hypersdk_ova::vmdk::CompressionLevel;
+use serde::{Deserialize, Serialize};
 
 use crate::fetch::Fetched;
+use crate::journal::Journal;
 use crate::meter::Meter;
 use crate::plan::{PlannedFile, Target};
 use crate::pool::SharedPool;
@@ -33,9 +35,9 @@ pub(crate) struct Written {
 }
 
 /// A disk or other file of the source in the package.
-#[derive(Debug, Clone)]
-struct Delivered {
-    name: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivered {
+    pub(crate) name: String,
     fetched: Fetched,
     /// The files it is cut in, if it is.
     chunks: Option<Vec<package::PackagedFile>>,
@@ -46,8 +48,13 @@ impl Delivered {
         Delivered { name: file.name.clone(), fetched, chunks: None }
     }
 
+    /// Bytes that came from the source, and the capacity if it is a disk.
+    pub(crate) fn came(&self) -> (u64, Option<u64>) {
+        (self.fetched.source.size_bytes, self.fetched.disk.map(|disk| disk.capacity_bytes))
+    }
+
     /// The files of the package that hold it.
-    fn packaged(&self) -> Vec<package::PackagedFile> {
+    pub(crate) fn packaged(&self) -> Vec<package::PackagedFile> {
         let Fetched { size_bytes, manifest_digest, .. } = &self.fetched;
         self.chunks.clone().unwrap_or_else(|| {
             let (name, digest) = (self.name.clone(), manifest_digest.clone());
@@ -103,6 +110,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) signer: Option<Arc<Signer>>,
     /// Streams open at once.
     pub(crate) workers: usize,
+    /// Where finished files of a directory are noted, if they can be kept after a crash.
+    pub(crate) journal: Option<&'a Journal>,
 }
 
 impl Transfer<'_> {
@@ -152,6 +161,10 @@ impl Transfer<'_> {
             }
         };
         for (file, delivered) in files.iter().zip(delivered) {
+            // What was kept was sent by another lease, which this one knows nothing of.
+            if self.journal.is_some_and(|journal| journal.has_kept(&file.source.key)) {
+                continue;
+            }
             if let Some(digest) = digests.iter().find(|digest| digest.key == file.source.key) {
                 delivered
                     .fetched

@@ -18,7 +18,7 @@ use hypersdk_core::{
 };
 
 use crate::api::{CreateDescriptor, HttpNfcLeaseGetManifest, HttpNfcLeaseSetManifestChecksumType, OvfFile};
-use crate::lease::{self, Lease, Plan, PowerPlan, SnapshotPlan};
+use crate::lease::{self, Lease, LeftSnapshot, Plan, PowerPlan, SnapshotPlan};
 use crate::nfc::{Device, NfcClients};
 use crate::orphans;
 use crate::session::Scope;
@@ -55,12 +55,14 @@ pub(crate) async fn open(
         description: orphans::description_for(work),
         quiesce: options.quiesce,
     });
+    let name = orphans::name_for(work);
+    let reuse = options.reuse_snapshot.clone().map(|id| LeftSnapshot { name, id });
     let power = PowerPlan {
         stop: (facts.power == PowerState::On && options.power.stops()).then_some(options.power),
         restore: options.restore_power,
         was_running: options.was_running,
     };
-    let opened = lease::open(&scope, Plan { vm: vm.clone(), snapshot, power }).await?;
+    let opened = lease::open(&scope, Plan { vm: vm.clone(), snapshot, reuse, power }).await?;
     let exported = files::plan(&opened.info, &facts, options, scope.connector().endpoint());
     let (files, devices) = match exported {
         Ok(exported) => exported,

@@ -23,7 +23,7 @@ use std::time::Duration;
 use hypersdk_core::{Error, ErrorKind};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-pub(crate) use acquire::{Plan, PowerPlan, SnapshotPlan};
+pub(crate) use acquire::{LeftSnapshot, Plan, PowerPlan, SnapshotPlan};
 
 use crate::api::LeaseInfo;
 use crate::session::Scope;

@@ -22,6 +22,10 @@ pub struct ExportOptions {
     /// The job on whose behalf; names what is left at the source meanwhile (a snapshot, a lease).
     #[serde(skip)]
     pub job: Option<JobId>,
+    /// A snapshot that an earlier attempt of the same job left behind. If it is still there, the export reads from
+    /// it, and the bytes are those that the earlier attempt read; [`ExportSource::snapshot`] says whether it does.
+    #[serde(skip)]
+    pub reuse_snapshot: Option<String>,
     /// What to do about a running VM.
     pub power: PowerPolicy,
     /// Asks the guest to flush its file systems before a snapshot is taken.
@@ -41,6 +45,7 @@ impl Default for ExportOptions {
     fn default() -> Self {
         ExportOptions {
             job: None,
+            reuse_snapshot: None,
             power: PowerPolicy::default(),
             quiesce: false,
             restore_power: true,

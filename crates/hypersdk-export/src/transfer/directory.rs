@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use hypersdk_core::{Error, ErrorKind, FileKind, Result};
+use hypersdk_core::{Error, ErrorKind, FileKind, LogLevel, Result};
 use hypersdk_ova::package::{ChunkedFile, DirectoryError, finish_directory, finish_signed_directory};
 
 use super::{Delivered, Transfer, Written, check_disk, manifest_algorithm};
@@ -17,8 +17,13 @@ use crate::plan::PlannedFile;
 impl Transfer<'_> {
     pub(super) async fn write_directory(&self, files: &[PlannedFile]) -> Result<Written> {
         let directory = self.target.partial_ovf_directory();
-        std::fs::create_dir(&directory)
-            .map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
+        // What an earlier attempt finished may be there already.
+        match std::fs::create_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && self.journal.is_some() => {}
+            created => {
+                created.map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
+            }
+        }
         let fetches: Vec<_> = files
             .iter()
             .enumerate()
@@ -48,6 +53,23 @@ impl Transfer<'_> {
 
     async fn fetch_file(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Delivered> {
         self.meter.begin(&file.name);
+        if let Some(kept) = self.journal.and_then(|journal| journal.kept(file)) {
+            let meter = self.meter.file(index);
+            meter.record(kept.came().0, file.weight);
+            meter.finish();
+            let line =
+                format!("{}: an earlier attempt had finished it; it was checked and is kept", file.name);
+            self.context.log(LogLevel::Info, line);
+            return Ok(kept);
+        }
+        let delivered = self.fetch_anew(index, file, directory).await?;
+        if let Some(journal) = self.journal {
+            journal.note(file, &delivered).await?;
+        }
+        Ok(delivered)
+    }
+
+    async fn fetch_anew(&self, index: usize, file: &PlannedFile, directory: &Path) -> Result<Delivered> {
         match self.spec.chunk_size {
             Some(chunk_bytes) if file.source.kind == FileKind::Disk => {
                 self.fetch_in_chunks(index, file, directory, chunk_bytes).await

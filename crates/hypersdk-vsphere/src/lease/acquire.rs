@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) vm: MoRef,
     /// Export from a snapshot made for it; else the VM itself, which then must not run.
     pub(crate) snapshot: Option<SnapshotPlan>,
+    /// Rather export from this one, if it is still there.
+    pub(crate) reuse: Option<LeftSnapshot>,
     pub(crate) power: PowerPlan,
 }
 
@@ -31,6 +33,13 @@ pub(crate) struct PowerPlan {
     pub(crate) was_running: bool,
 }
 
+/// A snapshot that an earlier attempt left behind.
+#[derive(Debug)]
+pub(crate) struct LeftSnapshot {
+    pub(crate) name: String,
+    pub(crate) id: String,
+}
+
 /// A snapshot to be made.
 #[derive(Debug)]
 pub(crate) struct SnapshotPlan {
@@ -43,6 +52,8 @@ pub(crate) struct SnapshotPlan {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) snapshot: Option<MoRef>,
+    /// The snapshot is an earlier attempt's, which others wait to read from again.
+    pub(super) reused: bool,
     pub(super) lease: Option<MoRef>,
     /// The VM is to be switched on again.
     pub(super) switched_off: Option<MoRef>,
@@ -67,15 +78,23 @@ pub(super) async fn acquire(
             stopped = power::stop(scope, &plan.vm, how) => stopped?,
         }
     }
-    if let Some(wanted) = &plan.snapshot {
+    let left = plan.reuse.as_ref().map(|left| &left.name);
+    if let Some(name) = plan.snapshot.as_ref().map(|wanted| &wanted.name).or(left) {
         // An earlier attempt at the same job may have been killed before it could remove its own.
-        for leftover in snapshot::find(scope, &plan.vm, &wanted.name).await? {
-            tracing::info!(name = wanted.name, "removing the snapshot of an earlier attempt");
+        for leftover in snapshot::find(scope, &plan.vm, name).await? {
+            if plan.reuse.as_ref().is_some_and(|left| left.id == leftover.id) {
+                tracing::info!(name, "going on with the snapshot of an earlier attempt");
+                (held.snapshot, held.reused) = (Some(leftover), true);
+                continue;
+            }
+            tracing::info!(name, "removing the snapshot of an earlier attempt");
             snapshot::remove(scope, &leftover).await?;
         }
         if inbox.is_closed() {
             return Err(given_up());
         }
+    }
+    if let Some(wanted) = plan.snapshot.as_ref().filter(|_| held.snapshot.is_none()) {
         let made =
             snapshot::create(scope, &plan.vm, &wanted.name, &wanted.description, wanted.quiesce).await?;
         held.snapshot = Some(made);

@@ -56,6 +56,10 @@ impl Keeper {
             (Ok(info), Some(object)) => (info, object),
             (outcome, _) => {
                 let error = outcome.err().unwrap_or_else(super::keeper_ended);
+                // The lease of a process that was killed is in the way for a while; the snapshot is wanted after it.
+                if held.reused && matches!(error.retry(), RetryHint::After(_)) {
+                    held.snapshot = None;
+                }
                 let reason = error.to_string();
                 let mut release = std::pin::pin!(self.release(held, &reason));
                 let released = timeout(CLEAN_UP_PATIENCE, release.as_mut()).await.is_ok();

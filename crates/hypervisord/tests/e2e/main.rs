@@ -1,6 +1,7 @@
 //! The real binary over its real interfaces, against the simulator.
 
 mod access;
+mod catch_up;
 mod connections;
 mod content;
 mod contract;
