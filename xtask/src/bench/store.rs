@@ -56,6 +56,9 @@ pub(crate) struct StoreOptions {
     /// Schedules in it
     #[arg(long, default_value_t = 10_000)]
     schedules: u32,
+    /// This daemon, and this program as it is, instead of release builds of the workspace's
+    #[arg(long)]
+    daemon: Option<PathBuf>,
     /// Directory for the databases; on the file system to measure [default: the build directory]
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -65,7 +68,10 @@ pub(crate) struct StoreOptions {
 }
 
 pub(super) async fn run(options: &StoreOptions) -> Result<Report> {
-    let [hypervisord, xtask] = release(["hypervisord", "xtask"])?;
+    let (hypervisord, xtask) = match &options.daemon {
+        Some(daemon) => (daemon.clone(), std::env::current_exe()?),
+        None => release(["hypervisord", "xtask"])?.into(),
+    };
     let parent = options.dir.clone().unwrap_or_else(|| xtask.with_file_name("../bench"));
     std::fs::create_dir_all(&parent).with_context(|| format!("create {}", parent.display()))?;
     let home = tempfile::Builder::new().prefix("store-").tempdir_in(parent.canonicalize()?)?;
