@@ -227,7 +227,7 @@ async fn lateness(daemon: &Daemon, home: &Path) -> Result<Vec<f64>> {
 /// Milliseconds from the planned time to its jobs having been accepted.
 fn late(run: &Value) -> Option<f64> {
     let time = |name: &str| run[name].as_str()?.parse::<DateTime<Utc>>().ok();
-    let late = time("fired_at")? - time("planned_at")?;
+    let late = time("started_at")? - time("planned_at")?;
     Some(late.num_microseconds()? as f64 / 1000.0)
 }
 
