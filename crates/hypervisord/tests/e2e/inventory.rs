@@ -33,7 +33,9 @@ async fn freshness(world: &World, cache_control: &str) -> (String, bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_come_from_memory_and_a_change_shows_at_once() {
-    let world = World::new().await;
+    // A sweep at the start would ask the server too.
+    let world =
+        World::over(crate::world::simulator(), |config| config.set("orphan_sweep_interval", "0")).await;
     assert_eq!(names(&vms(&world, "").await), ["app", "web"]);
     let calls = |world: &World| {
         let calls = world.sim.log().all_calls();
