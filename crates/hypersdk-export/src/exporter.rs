@@ -108,7 +108,7 @@ impl Exporter {
         })
         .await?;
         if left.is_none() {
-            target.remove_partials()?;
+            clean_up(&target).await?;
         }
         publish::check_free(&target, spec.overwrite)?;
 
@@ -118,7 +118,7 @@ impl Exporter {
         let ticket = match self.admitted(provider, &vm, context).await {
             Ok(ticket) => ticket,
             Err(error) => {
-                target.remove_partials()?;
+                clean_up(&target).await?;
                 return Err(error);
             }
         };
@@ -129,7 +129,8 @@ impl Exporter {
             self.look_first(provider, &vm, spec, context).await?;
         }
         if spec.options.power.stops() && spec.options.restore_power && vm.power == PowerState::On {
-            power::mark(&mark)?;
+            let mark = mark.clone();
+            blocking("mark power state", move || power::mark(&mark)).await?;
         }
         options.was_running = mark.exists();
         let session = match self.open(provider, &vm.id, &options, context).await {
@@ -137,7 +138,7 @@ impl Exporter {
             Err(error) => {
                 // What it had switched off by then was switched on again.
                 power::unmark(&mark);
-                target.remove_partials()?;
+                clean_up(&target).await?;
                 return Err(error);
             }
         };
@@ -160,7 +161,7 @@ impl Exporter {
                 session.abort(&error.to_string(), ABORT_PATIENCE).await;
                 power::unmark(&mark);
                 if !spec.keep_partial || error.kind() == ErrorKind::Cancelled {
-                    target.remove_partials()?;
+                    clean_up(&target).await?;
                 }
                 return Err(error);
             }
@@ -178,7 +179,7 @@ impl Exporter {
             Ok(size) => size,
             Err(error) => {
                 if !spec.keep_partial {
-                    target.remove_partials()?;
+                    clean_up(&target).await?;
                 }
                 return Err(error);
             }
@@ -210,7 +211,7 @@ impl Exporter {
         // nor the partial files ours to remove.
         if let Err(error) = context.confirm_claim().await {
             if error.kind() != ErrorKind::Conflict {
-                target.remove_partials()?;
+                clean_up(&target).await?;
             }
             return Err(error);
         }
@@ -394,6 +395,12 @@ async fn finish(target: &Target, written: &Written, spec: &JobSpec, context: &Jo
         None => Ok(written.summary.bytes),
         Some(compression) => or_cancelled(context, wrap::wrap(target, compression)).await,
     }
+}
+
+/// Removes what this attempt and earlier ones left unfinished, which takes a while for large files.
+async fn clean_up(target: &Target) -> Result<()> {
+    let target = target.clone();
+    blocking("clean up", move || target.remove_partials()).await
 }
 
 async fn or_cancelled<T>(context: &JobContext, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -71,6 +71,19 @@ impl Schedule {
         self.updated_at = now;
     }
 
+    /// Whether it is still as somebody saw it; without `revision` it always is.
+    ///
+    /// # Errors
+    /// `Conflict` if it is no longer at `revision`.
+    pub fn check_revision(&self, revision: Option<i64>) -> Result<()> {
+        if revision.is_some_and(|revision| revision != self.revision) {
+            let message = format!("the schedule {} was changed meanwhile", self.id);
+            return Err(Error::new(ErrorKind::Conflict, "change schedule", message)
+                .with_advice("look at it again before you change it"));
+        }
+        Ok(())
+    }
+
     /// Puts a new definition, or `enabled`, or both in the place of the old.
     ///
     /// # Errors
@@ -82,11 +95,7 @@ impl Schedule {
         revision: Option<i64>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        if revision.is_some_and(|revision| revision != self.revision) {
-            let message = format!("the schedule {} was changed meanwhile", self.id);
-            return Err(Error::new(ErrorKind::Conflict, "change schedule", message)
-                .with_advice("look at it again before you change it"));
-        }
+        self.check_revision(revision)?;
         if let Some(spec) = spec {
             self.redefine(spec, now);
         }

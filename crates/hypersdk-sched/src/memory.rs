@@ -138,9 +138,10 @@ impl ScheduleStore for MemorySchedules {
         Ok(schedule)
     }
 
-    async fn remove_schedule(&self, id: &ScheduleId) -> Result<()> {
+    async fn remove_schedule(&self, id: &ScheduleId, revision: Option<i64>) -> Result<()> {
         let mut rows = self.rows();
-        rows.schedules.remove(id).ok_or_else(|| unknown(id, "remove schedule"))?;
+        rows.find(id, "remove schedule")?.check_revision(revision)?;
+        rows.schedules.remove(id);
         rows.firings.retain(|key, _| key.schedule != *id);
         rows.changes += 1;
         Ok(())

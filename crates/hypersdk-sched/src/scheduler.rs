@@ -168,12 +168,12 @@ impl Scheduler {
         Ok(schedule)
     }
 
-    /// Removes a schedule. Jobs that it started go on.
+    /// Removes a schedule: see [`ScheduleStore::remove_schedule`]. Jobs that it started go on.
     ///
     /// # Errors
-    /// `NotFound` for an unknown schedule.
-    pub async fn remove(&self, id: &ScheduleId) -> Result<()> {
-        self.inner.store.remove_schedule(id).await?;
+    /// `NotFound` for an unknown schedule, `Conflict` if it is at another revision.
+    pub async fn remove(&self, id: &ScheduleId, revision: Option<i64>) -> Result<()> {
+        self.inner.store.remove_schedule(id, revision).await?;
         self.tell(Command::Reload(id.clone())).await;
         Ok(())
     }

@@ -42,11 +42,11 @@ pub trait ScheduleStore: EventLog {
         revision: Option<i64>,
     ) -> Result<Schedule>;
 
-    /// Removes a schedule and its firings. Jobs that it started stay.
+    /// Removes a schedule and its firings, with `revision` only if it is still at that one. Jobs that it started stay.
     ///
     /// # Errors
-    /// `NotFound` for an unknown schedule.
-    async fn remove_schedule(&self, id: &ScheduleId) -> Result<()>;
+    /// `NotFound` for an unknown schedule, `Conflict` if it is at another revision.
+    async fn remove_schedule(&self, id: &ScheduleId, revision: Option<i64>) -> Result<()>;
 
     /// A schedule.
     async fn schedule(&self, id: &ScheduleId) -> Result<Option<Schedule>>;

@@ -20,6 +20,7 @@ mod model;
 mod openapi;
 mod orphans;
 mod packages;
+mod paging;
 mod pool;
 mod problem;
 mod replay;

@@ -1,15 +1,14 @@
 //! What exports left behind at their sources: found, judged by the jobs in the store, removed.
 //!
-//! An export names what it makes after its job. What bears the name of a job that runs is in use. What bears the
-//! name of a job this store knows and that does not run is ours and left behind: its process was killed. What
-//! bears any other name is somebody else's, perhaps another daemon's with another database, and stays.
+//! An export names what it makes after its job. What bears the name of a job that has not ended is in use: it runs, or
+//! its next attempt goes on from there, or removes it. What bears the name of a job this store knows and that has ended
+//! is ours and left behind: its process was killed. What bears any other name is somebody else's, perhaps another
+//! daemon's with another database, and stays.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hypersdk_core::{
-    Error, ErrorKind, JobId, JobStatus, JobStore, NamedProvider, Orphan, ProviderRegistry, Result,
-};
+use hypersdk_core::{Error, ErrorKind, JobId, JobStore, NamedProvider, Orphan, ProviderRegistry, Result};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -17,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Owner {
-    /// A running job's: in use.
+    /// Of a job that has not ended: in use.
     Live,
-    /// Of a job of this store that does not run: left behind.
+    /// Of a job of this store that has ended: left behind.
     Ours,
     /// Of work this store does not know.
     Unknown,
@@ -78,9 +77,8 @@ impl Orphans {
         let Ok(job) = orphan.work.parse::<JobId>() else { return Ok(Owner::Unknown) };
         Ok(match self.store.get(&job).await? {
             None => Owner::Unknown,
-            Some(job) if job.status == JobStatus::Running => Owner::Live,
-            // The next attempt of one that is pending makes its own.
-            Some(_) => Owner::Ours,
+            Some(job) if job.status.is_final() => Owner::Ours,
+            Some(_) => Owner::Live,
         })
     }
 
@@ -152,7 +150,7 @@ impl Orphans {
 
 fn not_ours(orphan: &Orphan, owner: Owner) -> Error {
     let text = match owner {
-        Owner::Live => format!("{} belongs to the job {}, which runs", orphan.id, orphan.work),
+        Owner::Live => format!("{} belongs to the job {}, which has not ended", orphan.id, orphan.work),
         _ => format!("{} belongs to {}, which no job of this daemon is", orphan.id, orphan.work),
     };
     Error::new(ErrorKind::Conflict, "remove orphan", text)
@@ -187,24 +185,27 @@ mod tests {
             id: id.parse().unwrap(),
             spec: JobSpec { priority, ..spec.clone() },
         };
-        store.submit(vec![job("runs", 9), job("waits", 0)]).await.unwrap();
+        store.submit(vec![job("runs", 9), job("waits", 0), job("ended", 0)]).await.unwrap();
         let owner = hypersdk_core::Owner::unique();
         store.claim(&Claimant::of_any(&owner), 1).await.unwrap();
-        for (id, work) in [("s-1", "runs"), ("s-2", "waits"), ("s-3", "elsewhere"), ("s-4", "not a job")] {
+        store.cancel(&"ended".parse().unwrap()).await.unwrap();
+        let left =
+            [("s-1", "runs"), ("s-2", "ended"), ("s-3", "elsewhere"), ("s-4", "not a job"), ("s-5", "waits")];
+        for (id, work) in left {
             provider.leave_behind(orphan(id, work));
         }
         let mut registry = ProviderRegistry::new();
         registry.insert("default".parse().unwrap(), Arc::new(provider));
         let orphans = Orphans::new(Arc::new(registry), store);
         let owners: Vec<Owner> = orphans.list().await.0.iter().map(|found| found.owner).collect();
-        assert_eq!(owners, [Owner::Live, Owner::Ours, Owner::Unknown, Owner::Unknown]);
-        for kept in ["s-1", "s-3"] {
+        assert_eq!(owners, [Owner::Live, Owner::Ours, Owner::Unknown, Owner::Unknown, Owner::Live]);
+        for kept in ["s-1", "s-3", "s-5"] {
             assert_eq!(orphans.remove(Some(kept)).await.unwrap_err().kind(), ErrorKind::Conflict);
         }
         let swept = orphans.remove(None).await.unwrap();
         assert_eq!(swept.removed.len(), 1);
         assert_eq!(swept.removed[0].id, "s-2");
-        assert_eq!(orphans.list().await.0.len(), 3);
+        assert_eq!(orphans.list().await.0.len(), 4);
         assert_eq!(orphans.remove(Some("s-2")).await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -71,7 +71,7 @@ async fn a_changed_schedule_is_not_accounted_for_by_its_old_definition(open: &St
     let changed = bench.store.change_schedule(&made.id, Some(made.spec.clone()), None, None).await;
     assert_eq!(bench.account(&made, 1).await, None);
     assert!(bench.account(&changed.expect("changed"), 1).await.is_some());
-    bench.store.remove_schedule(&made.id).await.expect("removed");
+    bench.store.remove_schedule(&made.id, None).await.expect("removed");
     assert_eq!(bench.account(&made, 2).await, None);
 }
 

@@ -92,11 +92,15 @@ async fn what_is_removed_is_gone_with_its_firings(open: &StoreFactory<'_>) {
     let made = bench.create("a", |_| {}).await;
     bench.create("b", |_| {}).await;
     bench.account(&made, 1).await.expect("accounted");
-    bench.store.remove_schedule(&made.id).await.expect("removed");
+    let overtaken =
+        bench.store.remove_schedule(&made.id, Some(made.revision + 1)).await.expect_err("another");
+    assert_eq!(overtaken.kind(), ErrorKind::Conflict, "{overtaken}");
+    assert!(bench.store.schedule(&made.id).await.expect("reads").is_some_and(|kept| kept.enabled));
+    bench.store.remove_schedule(&made.id, Some(made.revision)).await.expect("removed");
     assert_eq!(bench.store.schedule(&made.id).await.expect("reads"), None);
     assert_eq!(bench.store.open_firings().await.expect("lists"), []);
     let errors = [
-        bench.store.remove_schedule(&made.id).await.expect_err("gone"),
+        bench.store.remove_schedule(&made.id, None).await.expect_err("gone"),
         bench.store.firings(&made.id, None, 9).await.expect_err("gone"),
         bench.store.trigger(&bench.owner, &made.id).await.expect_err("gone"),
     ];
@@ -122,6 +126,6 @@ async fn any_change_is_told_by_the_number(open: &StoreFactory<'_>) {
     assert!(!moved().await, "what the scheduler does itself is no change");
     bench.store.change_schedule(&made.id, None, Some(false), None).await.expect("changed");
     assert!(moved().await);
-    bench.store.remove_schedule(&made.id).await.expect("removed");
+    bench.store.remove_schedule(&made.id, None).await.expect("removed");
     assert!(moved().await);
 }

@@ -365,7 +365,7 @@ async fn a_later_time_waits_or_stops_the_run_that_goes_on() {
     assert_eq!(bench.launched(), ["12:10", "12:20"]);
     assert_eq!(bench.launcher.cancelled().len(), 1);
     assert_eq!(bench.states("stops").await, [FiringState::Cancelled, FiringState::Running]);
-    scheduler.remove(&"stops".parse().unwrap()).await.unwrap();
+    scheduler.remove(&"stops".parse().unwrap(), None).await.unwrap();
 
     bench.create(&scheduler, "skips", "*/10 * * * *", |_| {}).await;
     pass(22 * 60).await;

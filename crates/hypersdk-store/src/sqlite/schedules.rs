@@ -63,11 +63,11 @@ impl ScheduleStore for SqliteStore {
         .await
     }
 
-    async fn remove_schedule(&self, id: &ScheduleId) -> Result<()> {
+    async fn remove_schedule(&self, id: &ScheduleId, revision: Option<i64>) -> Result<()> {
         let id = id.clone();
         self.write("remove schedule", move |transaction| {
             Box::pin(async move {
-                load(transaction.connection(), &id).await?;
+                load(transaction.connection(), &id).await?.check_revision(revision)?;
                 sqlx::query("DELETE FROM scheduled_jobs WHERE id = $1")
                     .bind(id.as_str())
                     .execute(transaction.connection())

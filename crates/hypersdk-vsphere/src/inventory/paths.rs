@@ -48,16 +48,21 @@ struct Ancestor {
 impl Ancestors {
     /// Takes note of an object with the properties `name`, `parent` and, for a vApp, `parentFolder`.
     pub(super) fn add(&mut self, content: &ObjectContent) {
-        if let Some(fields) = content.properties.get("field") {
+        self.note(&content.object, &content.properties);
+    }
+
+    /// The same, of an object that is not at hand in one piece.
+    pub(super) fn note(&mut self, object: &MoRef, properties: &Properties) {
+        if let Some(fields) = properties.get("field") {
             let field = |field: &Element| Some((field.number("key")?, field.text_at("name")?.to_owned()));
             self.attributes = fields.children.iter().filter_map(field).collect();
             return;
         }
-        let Some(name) = content.properties.get("name") else { return };
-        let (id, shown) = (content.object.id.clone(), || unescape(&name.text).into_owned());
-        match content.object.kind.as_str() {
+        let Some(name) = properties.get("name") else { return };
+        let (id, shown) = (object.id.clone(), || unescape(&name.text).into_owned());
+        match object.kind.as_str() {
             "HostSystem" => {
-                let parent = reference(&content.properties, "parent").map(|parent| parent.id);
+                let parent = reference(properties, "parent").map(|parent| parent.id);
                 self.hosts.insert(id, Ancestor { name: shown(), parent });
                 return;
             }
@@ -71,13 +76,12 @@ impl Ancestors {
             }
             _ => {}
         }
-        let parent = reference(&content.properties, "parentFolder").or_else(|| {
+        let parent = reference(properties, "parentFolder").or_else(|| {
             // The parent of a vApp that stands in a resource pool is no part of its inventory path.
-            reference(&content.properties, "parent").filter(|parent| parent.kind != "ResourcePool")
+            reference(properties, "parent").filter(|parent| parent.kind != "ResourcePool")
         });
         let parent = parent.map(|parent| parent.id);
-        self.entries
-            .insert(content.object.id.clone(), Ancestor { name: escape(&name.text).into_owned(), parent });
+        self.entries.insert(object.id.clone(), Ancestor { name: escape(&name.text).into_owned(), parent });
     }
 
     /// True if the object was noted.

@@ -6,7 +6,7 @@ use hypersdk_core::VmSummary;
 
 use super::paths::Ancestors;
 use super::summary::{Entry, Texts};
-use crate::api::{ObjectContent, ObjectUpdate};
+use crate::api::ObjectUpdate;
 use crate::soap::{Element, MoRef, Properties};
 
 /// What an update meant for the VMs.
@@ -83,7 +83,7 @@ impl Table {
     pub(super) fn settle(&mut self) {
         let mut ancestors = Ancestors::default();
         for (object, properties) in &self.others {
-            ancestors.add(&ObjectContent { object: object.clone(), properties: properties.clone() });
+            ancestors.note(object, properties);
         }
         self.ancestors = ancestors;
     }

@@ -5,7 +5,7 @@ import * as api from './api.js';
 import { calendar } from './calendar.js';
 import { count, date, distance } from './format.js';
 import { clearMarks, refusal } from './export.js';
-import { act, badge, check, choice, confirmed, empty, field, kept, load, note, panel, problem, table, title, when } from './widgets.js';
+import { act, adding, badge, check, choice, confirmed, empty, field, kept, load, note, panel, problem, table, title, when } from './widgets.js';
 
 /** Times of each schedule that the calendar asks for. */
 const TIMES = 200;
@@ -24,13 +24,7 @@ export default async function schedules({ place }) {
       (one.next_runs ?? []).map((run) => ({ name: one.name || one.id, at: new Date(run.planned_at), blackout: run.blackout })));
     return [calendar(firings), table('Schedules', ['Name', 'When', 'Next run', 'Last run', 'State', 'Actions'], all.map((one) => row(one, again)))];
   });
-  const add = api.may('admin') && h('button', { type: 'button', class: 'primary', onclick: () => {
-    mount(making, createForm(() => {
-      mount(making);
-      again();
-    }, () => mount(making)));
-    making.querySelector('input').focus();
-  } }, 'New schedule');
+  const add = adding('New schedule', making, createForm, again);
   mount(place, title('Schedules', add), making, list);
   await again();
 }

@@ -3,7 +3,7 @@
 import { h, mount } from './dom.js';
 import * as api from './api.js';
 import { clearMarks, refusal } from './export.js';
-import { act, badge, check, choice, confirmed, empty, field, load, note, panel, table, title } from './widgets.js';
+import { act, adding, badge, check, choice, confirmed, empty, field, load, note, panel, table, title } from './widgets.js';
 
 const PROFILES = [['standard', 'JSON, signed'], ['slack', 'Slack or Mattermost'], ['teams', 'Teams'], ['discord', 'Discord'], ['cloudevents', 'CloudEvents']];
 
@@ -15,13 +15,7 @@ export default async function webhooks({ place }) {
     if (all.length === 0) return empty('Nobody is told of what happens. A webhook sends an HTTP request for each event.');
     return table('Webhooks', ['Name', 'Events', 'State', 'Deliveries', 'Actions'], all.map((one) => row(one, again)));
   });
-  const add = api.may('admin') && h('button', { type: 'button', class: 'primary', onclick: () => {
-    mount(making, createForm(() => {
-      mount(making);
-      again();
-    }, () => mount(making)));
-    making.querySelector('input').focus();
-  } }, 'New webhook');
+  const add = adding('New webhook', making, createForm, again);
   mount(place, title('Webhooks', add), making, list);
   await again();
 }

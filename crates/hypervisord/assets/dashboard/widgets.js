@@ -143,6 +143,18 @@ export function confirmed(question, yes) {
   });
 }
 
+/** A button that opens a form for another one in its place; `form` gets what to do when it is made, and to close. */
+export function adding(label, place, form, made) {
+  const close = () => mount(place);
+  return api.may('admin') && h('button', { type: 'button', class: 'primary', onclick: () => {
+    mount(place, form(() => {
+      close();
+      made();
+    }, close));
+    place.querySelector('input').focus();
+  } }, label);
+}
+
 /** A labelled field. */
 export function field(label, input, hint) {
   input.id ||= id('field');

@@ -16,13 +16,14 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::envelope::RequestId;
 use super::extract::Params;
-use super::problem::{FieldError, Problem};
+use super::paging;
+use super::problem::Problem;
 use crate::auth::Identity;
 
 /// Entries of a page, unless asked otherwise.
 const PAGE: usize = 100;
 /// Entries of a page at most.
-const PAGE_MAX: usize = 1000;
+const PAGE_MAX: i64 = 1000;
 /// The longest path that is kept.
 const TARGET_MAX: usize = 500;
 
@@ -72,7 +73,7 @@ struct ListParams {
     before: Option<i64>,
     /// Entries of the page; 100 if not given
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    limit: Option<i64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,10 +117,10 @@ async fn list(
     State(state): State<ApiState>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<AuditPage>, Problem> {
-    let limit = params.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let message = format!("expected 1 to {PAGE_MAX}");
-        return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
+    let mut errors = Vec::new();
+    let limit = paging::limit(params.limit, PAGE, PAGE_MAX, &mut errors);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
     }
     let entries = state.audit.entries(params.before, limit).await?;
     let next = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq);

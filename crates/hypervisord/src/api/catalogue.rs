@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::extract::{NoFields, Params, TextPath};
+use super::paging;
 use super::problem::{FieldError, Problem};
 pub(super) use view::RulesView;
 use view::{JudgedView, PackageView};
@@ -61,21 +62,15 @@ async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Json<PackagePageView>, Problem> {
     let mut errors = Vec::new();
-    let mut query = PackageQuery { limit: PAGE, vm: params.vm, ..PackageQuery::default() };
-    for word in params.state.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()) {
-        match word.parse::<PackageState>() {
-            Ok(state) => query.states.push(state),
-            Err(message) => errors.push(FieldError::new("state", message)),
-        }
-    }
+    let mut query = PackageQuery {
+        states: paging::words(params.state.as_deref(), "state", &mut errors),
+        limit: paging::limit(params.limit, PAGE, PAGE_MAX, &mut errors),
+        vm: params.vm,
+        ..PackageQuery::default()
+    };
     match params.schedule.map(|text| text.parse::<ScheduleId>()).transpose() {
         Ok(schedule) => query.schedule = schedule,
         Err(error) => errors.push(FieldError::new("schedule", error.to_string())),
-    }
-    match params.limit {
-        Some(limit @ 1..=PAGE_MAX) => query.limit = usize::try_from(limit).unwrap_or(PAGE),
-        Some(_) => errors.push(FieldError::new("limit", format!("expected 1 to {PAGE_MAX}"))),
-        None => {}
     }
     match params.before.map(|text| text.parse::<JobId>()).transpose() {
         Ok(before) => query.before = before,

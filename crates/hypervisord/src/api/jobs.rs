@@ -15,6 +15,7 @@ use super::ApiState;
 use super::extract::{Document, JobPath, Params};
 use super::fields::Fields;
 use super::model::JobView;
+use super::paging;
 use super::problem::{FieldError, Problem, explain_safely};
 
 /// Jobs of a page, unless asked otherwise.
@@ -72,18 +73,11 @@ async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Json<JobPage>, Problem> {
     let mut errors = Vec::new();
-    let mut query = JobQuery { limit: PAGE, ..JobQuery::default() };
-    for word in params.status.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()) {
-        match word.parse() {
-            Ok(status) => query.statuses.push(status),
-            Err(message) => errors.push(FieldError::new("status", message)),
-        }
-    }
-    match params.limit {
-        Some(limit @ 1..=PAGE_MAX) => query.limit = usize::try_from(limit).unwrap_or(PAGE),
-        Some(_) => errors.push(FieldError::new("limit", format!("expected 1 to {PAGE_MAX}"))),
-        None => {}
-    }
+    let mut query = JobQuery {
+        statuses: paging::words(params.status.as_deref(), "status", &mut errors),
+        limit: paging::limit(params.limit, PAGE, PAGE_MAX, &mut errors),
+        ..JobQuery::default()
+    };
     match params.before.map(|text| text.parse()).transpose() {
         Ok(before) => query.before = before,
         Err(_) => errors.push(FieldError::new("before", "expected the `next` of the page before")),

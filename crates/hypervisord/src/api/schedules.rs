@@ -168,12 +168,9 @@ async fn remove(
     known: Known,
 ) -> Result<StatusCode, Problem> {
     let old = find(&state, &id).await?;
-    if let Some(expected) = known.expects(old.revision, &path(&old.id))? {
-        // The store compares revisions when it changes a schedule. Whoever was a moment faster is found out here.
-        let off = state.scheduler.change(&old.id, None, Some(false), Some(expected)).await;
-        off.map_err(|error| refusal(&old.id, Some(expected), error))?;
-    }
-    state.scheduler.remove(&old.id).await?;
+    let expected = known.expects(old.revision, &path(&old.id))?;
+    let removed = state.scheduler.remove(&old.id, expected).await;
+    removed.map_err(|error| refusal(&old.id, expected, error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

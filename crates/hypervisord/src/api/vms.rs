@@ -19,13 +19,14 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::extract::{Params, TextPath};
 use super::openapi::words;
+use super::paging;
 use super::problem::{FieldError, Problem};
 use listing::{Cursor, Start};
 
 /// VMs of a page, unless asked otherwise.
 const PAGE: usize = 500;
 /// VMs of a page at most.
-const PAGE_MAX: usize = 5000;
+const PAGE_MAX: i64 = 5000;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -53,7 +54,7 @@ struct ListParams {
     attribute: Option<String>,
     /// VMs of the page; 500 if not given
     #[param(minimum = 1, maximum = 5000)]
-    limit: Option<usize>,
+    limit: Option<i64>,
     /// VMs to leave out at the beginning
     offset: Option<usize>,
     /// The `next_cursor` of the page before: no VM is shown twice or left out because others come and go
@@ -197,10 +198,7 @@ impl Asked {
             errors.push(FieldError::new("attribute", message));
             None
         });
-        let limit = params.limit.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            errors.push(FieldError::new("limit", format!("expected 1 to {PAGE_MAX}")));
-        }
+        let limit = paging::limit(params.limit, PAGE, PAGE_MAX, &mut errors);
         if let Some(name) = &params.name
             && let Err(error) = name.parse::<hypersdk_core::PathGlob>()
         {

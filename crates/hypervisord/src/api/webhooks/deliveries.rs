@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 use super::super::ApiState;
 use super::super::extract::{NoFields, Params, TextPath};
+use super::super::paging;
 use super::super::problem::{FieldError, Problem};
 use super::find;
 use super::view::{DeliveryView, WebhookFigures};
@@ -72,14 +73,7 @@ async fn deliveries(
         errors.push(FieldError::new("state", message));
         None
     });
-    let limit = match params.limit {
-        None => PAGE,
-        Some(limit @ 1..=PAGE_MAX) => usize::try_from(limit).unwrap_or(PAGE),
-        Some(_) => {
-            errors.push(FieldError::new("limit", format!("expected 1 to {PAGE_MAX}")));
-            PAGE
-        }
-    };
+    let limit = paging::limit(params.limit, PAGE, PAGE_MAX, &mut errors);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
