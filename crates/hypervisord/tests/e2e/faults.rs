@@ -101,7 +101,8 @@ async fn a_stream_that_is_always_cut_fails_the_job_with_its_cause_and_leaves_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_password_is_tried_once() {
-    let world = World::over(crate::world::simulator(), |config| config).await;
+    let world =
+        World::over(crate::world::simulator(), |config| config.set("orphan_sweep_interval", "0")).await;
     world.sim.add_fault(
         FaultRule::method("Login", FaultKind::MethodFault { fault: "InvalidLogin".into() }).always(),
     );
