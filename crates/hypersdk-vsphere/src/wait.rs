@@ -68,13 +68,18 @@ async fn watch<T>(
     let root = scope.content().property_collector.clone();
     let collector = scope.call(&CreatePropertyCollector { this: root }).await?;
     let _discarded = Discard::new(scope, DestroyPropertyCollector { this: collector.clone() });
-    scope.call(&CreateFilter { this: collector.clone(), spec: watched.spec() }).await?;
+    let with_session =
+        |error| if is_loss_of(&collector, &error) { CallError::SessionReplaced } else { error };
+    scope
+        .call(&CreateFilter { this: collector.clone(), spec: watched.spec() })
+        .await
+        .map_err(with_session)?;
     let mut known = Properties::new();
     let mut version = String::new();
     loop {
         let (this, version_now) = (collector.clone(), version.clone());
         let call = WaitForUpdatesEx { this, version: version_now, max_wait: LONGEST_WAIT, max_objects: None };
-        let Some(updates) = scope.call(&call).await? else { continue };
+        let Some(updates) = scope.call(&call).await.map_err(with_session)? else { continue };
         if updates.objects.iter().any(|update| update.left) {
             return Err(CallError::Fault(Box::new(Fault::new(
                 "ManagedObjectNotFound",
@@ -88,6 +93,17 @@ async fn watch<T>(
         if let Some(found) = done(&known) {
             return Ok(found);
         }
+    }
+}
+
+/// True if the collector is gone, which lives no longer than its session: a wait that is under way when the session
+/// ends is cancelled (`RequestCanceled`), and a later call finds no collector.
+fn is_loss_of(collector: &MoRef, error: &CallError) -> bool {
+    let CallError::Fault(fault) = error else { return false };
+    match fault.kind() {
+        FaultKind::RequestCanceled => true,
+        FaultKind::ManagedObjectNotFound => fault.detail("obj") == Some(collector.id.as_str()),
+        _ => fault.type_name() == "InvalidCollectorVersion",
     }
 }
 

@@ -169,3 +169,19 @@ async fn a_snapshot_whose_removal_meets_a_busy_vm_is_removed_all_the_same() {
     assert!(sim.faults().is_empty(), "all of them struck");
     assert!(sim.log().snapshots().is_empty());
 }
+
+#[tokio::test]
+async fn a_wait_that_the_end_of_its_session_cancels_is_begun_again() {
+    let (sim, provider) = start().await;
+    for fault in ["RequestCanceled", "InvalidCollectorVersion", "RequestCanceled"] {
+        sim.add_fault(FaultRule::method("WaitForUpdatesEx", Strike::detailed(fault, &[])));
+    }
+    let session = provider.open_export(&VmId::new(RUNNING), &options()).await.expect("it opens");
+    session.complete().await.expect("it completes");
+    provider.close().await;
+    let log = sim.log();
+    assert!(sim.faults().is_empty(), "all of them struck");
+    assert_eq!((log.calls("CreateSnapshot_Task"), log.calls("RemoveSnapshot_Task")), (1, 1));
+    assert!(log.snapshots().is_empty());
+    assert_eq!(log.open_leases(), [""; 0]);
+}
