@@ -17,6 +17,7 @@ use hypersdk_ova::digest::{Digest, DigestAlgorithm, Digester};
 use hypersdk_ova::vmdk::DiskSummary;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::meter::FileMeter;
 use crate::output::Output;
@@ -88,8 +89,11 @@ pub(crate) async fn fetch<O: Shapeable>(
     let operation = || format!("fetch {}", file.source.name);
     let mut pause = PAUSE;
     for attempt in 1.. {
+        let span = tracing::info_span!("file", name = %file.source.name, reading = attempt);
         let (returned, outcome) =
-            attempt_once(session, file, Arc::clone(&meter), output, shape.clone(), manifest, context).await;
+            attempt_once(session, file, Arc::clone(&meter), output, shape.clone(), manifest, context)
+                .instrument(span)
+                .await;
         let error = match (returned, outcome) {
             (Some(output), Ok(fetched)) => {
                 meter.finish();

@@ -56,7 +56,8 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn daemon(sources: Sources) -> anyhow::Result<()> {
     let config = Config::load(&sources).context("the configuration has mistakes")?;
-    let telemetry = Telemetry::install(&config.log)?;
+    let mut telemetry = Telemetry::install(&config.log, config.traces.as_ref())?;
+    let _traces = telemetry.take_traces();
     let to_file = config.log.file.is_some();
     let reload = Reload::new(sources, &config, Some(telemetry));
     let result = with_runtime(async {
@@ -75,7 +76,7 @@ fn demo(mut sources: Sources, dir: Option<&Path>) -> anyhow::Result<()> {
     with_runtime(async {
         let signals = Signals::catch()?;
         let mut demo = Demo::start(&sources, dir).await?;
-        let reload = Reload::new(sources, &demo.config, Some(Telemetry::install(&demo.config.log)?));
+        let reload = Reload::new(sources, &demo.config, Some(Telemetry::install(&demo.config.log, None)?));
         demo.config.warnings.clear();
         let app = App::build(demo.config.clone()).await?;
         print(&demo.instructions(app.local_addr()));

@@ -17,6 +17,7 @@ mod pool;
 mod read;
 mod secret;
 mod show;
+mod traces;
 mod webhook;
 mod yaml;
 
@@ -46,7 +47,7 @@ pub use webhook::WebhookConfig;
 
 use crate::auth::AuthConfig;
 use crate::server::TlsFiles;
-use crate::telemetry::{LogConfig, LogFormat};
+use crate::telemetry::{LogConfig, LogFormat, TraceConfig};
 pub(crate) use access::ServerConfig;
 use read::{Layers, Reader, Values, boolean, number, one_of, path};
 use yaml::YamlFile;
@@ -105,6 +106,8 @@ pub struct Config {
     pub claim_timeout: Duration,
     /// Logs.
     pub log: LogConfig,
+    /// Where traces go; nowhere if absent.
+    pub traces: Option<TraceConfig>,
     /// Where to listen.
     pub daemon_addr: ListenAddr,
     /// Everybody who reaches the address may do everything.
@@ -258,6 +261,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
             format: reader.value(top, "log_format", log_format),
             file: reader.optional(top, "log_file", path),
         },
+        traces: traces::read(reader, top),
         daemon_addr: reader.value(top, "daemon_addr", str::parse),
         allow_unauthenticated: reader.value(top, "allow_unauthenticated", boolean),
         auth: access::auth(reader, top),

@@ -40,4 +40,4 @@ pub use config::{
 pub use demo::Demo;
 pub use reload::Reload;
 pub use signals::Signals;
-pub use telemetry::{LogConfig, LogFormat, Telemetry};
+pub use telemetry::{LogConfig, LogFormat, Telemetry, TraceConfig, Traces};

@@ -1,14 +1,21 @@
-//! Logs: to stderr or to a file that can be reopened, as text or JSON, at a level that can be changed.
+//! What the daemon tells of its own work: logs, as text or JSON, to stderr or to a file that can be reopened, at a level
+//! that can be changed; and, in a build with the feature `otlp`, traces for an OpenTelemetry collector.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+mod file;
+#[cfg_attr(not(feature = "otlp"), path = "telemetry/no_traces.rs")]
+mod traces;
+
+use std::io;
+use std::path::PathBuf;
 
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use url::Url;
+
+use file::LogFile;
+pub use traces::Traces;
 
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
@@ -43,6 +50,18 @@ impl LogFormat {
     }
 }
 
+/// Where the traces of jobs go, and how many of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceConfig {
+    /// The collector's OTLP receiver over HTTP, with the path that takes traces.
+    pub endpoint: Url,
+    /// The part of all traces that is sent, from 0 to 1.
+    pub sample: f64,
+}
+
+/// True if this build can send traces.
+pub(crate) const CAN_TRACE: bool = cfg!(feature = "otlp");
+
 /// Checks a level.
 pub(crate) fn parse_level(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
@@ -65,14 +84,17 @@ pub(crate) fn parse_level(text: &str) -> Result<String, String> {
 pub struct Telemetry {
     filter: reload::Handle<EnvFilter, Registry>,
     file: Option<LogFile>,
+    traces: Option<Traces>,
 }
 
 impl Telemetry {
-    /// Installs logging for the whole process.
+    /// Installs logs, and traces if they are wanted, for the whole process.
+    ///
+    /// Traces have their own choice of spans: those of our own code down to the single call, whatever the log's level.
     ///
     /// # Errors
-    /// The log file cannot be opened, or logging is installed already.
-    pub fn install(config: &LogConfig) -> anyhow::Result<Telemetry> {
+    /// The log file cannot be opened, the sender of traces cannot be built, or logging is installed already.
+    pub fn install(config: &LogConfig, traces: Option<&TraceConfig>) -> anyhow::Result<Telemetry> {
         let (filter, handle) = reload::Layer::new(filter(&config.level)?);
         let file = config.file.as_deref().map(LogFile::open).transpose()?;
         let writer = match &file {
@@ -83,12 +105,20 @@ impl Telemetry {
             None => BoxMakeWriter::new(io::stderr),
         };
         let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
-        let registry = tracing_subscriber::registry().with(filter);
-        match config.format {
-            LogFormat::Text => registry.with(lines).try_init()?,
-            LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
-        }
-        Ok(Telemetry { filter: handle, file })
+        let lines = match config.format {
+            LogFormat::Text => lines.with_filter(filter).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        };
+        let registry = tracing_subscriber::registry().with(lines);
+        let traces = traces.map(Traces::to).transpose()?;
+        registry.with(traces.as_ref().map(Traces::layer)).try_init()?;
+        Ok(Telemetry { filter: handle, file, traces })
+    }
+
+    /// What sends the last spans when it is dropped. It is to be kept until the daemon has stopped, and dropped outside
+    /// of the runtime, since it waits for the collector's answer.
+    pub fn take_traces(&mut self) -> Option<Traces> {
+        self.traces.take()
     }
 
     /// Opens the log file anew, after something moved it away.
@@ -115,43 +145,6 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     Ok(EnvFilter::builder().parse(format!("{quiet},{level}"))?)
 }
 
-#[derive(Debug, Clone)]
-struct LogFile {
-    path: PathBuf,
-    file: Arc<Mutex<File>>,
-}
-
-impl LogFile {
-    fn open(path: &Path) -> anyhow::Result<LogFile> {
-        let file = Arc::new(Mutex::new(append_to(path)?));
-        Ok(LogFile { path: path.to_owned(), file })
-    }
-
-    fn reopen(&self) -> anyhow::Result<()> {
-        let new = append_to(&self.path)?;
-        *self.file.lock().expect("no holder of this lock panics") = new;
-        Ok(())
-    }
-}
-
-fn append_to(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|error| anyhow::anyhow!("open log file {}: {error}", path.display()))
-}
-
-impl Write for LogFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.lock().expect("no holder of this lock panics").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.lock().expect("no holder of this lock panics").flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,17 +154,5 @@ mod tests {
         assert_eq!(parse_level("DEBUG").unwrap(), "debug");
         assert_eq!(parse_level("info,hypersdk_vsphere=debug").unwrap(), "info,hypersdk_vsphere=debug");
         assert!(parse_level("inof").unwrap_err().contains("did you mean info?"));
-    }
-
-    #[test]
-    fn a_reopened_file_is_a_new_one_under_the_old_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("daemon.log");
-        let mut log = LogFile::open(&path).unwrap();
-        log.write_all(b"before\n").unwrap();
-        std::fs::rename(&path, dir.path().join("daemon.log.1")).unwrap();
-        log.reopen().unwrap();
-        log.write_all(b"after\n").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "after\n");
     }
 }

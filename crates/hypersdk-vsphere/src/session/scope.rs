@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::Instrument;
+
 use super::{Connector, Session};
 use crate::api::ServiceContent;
 use crate::soap::{Call, CallError};
@@ -44,8 +46,9 @@ impl Scope {
         Scope { _loan: Arc::new(()), ..self.clone() }
     }
 
-    /// Starts background work that ends by itself; the provider's `close` waits for it.
+    /// Starts background work that ends by itself; the provider's `close` waits for it. Its calls belong to the span
+    /// in which it is started.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.session.connector().spawn(work);
+        self.session.connector().spawn(work.in_current_span());
     }
 }

@@ -54,6 +54,7 @@ async fn capabilities(State(state): State<ApiState>, Extension(areas): Extension
         "power": words(&POWER_POLICIES),
         "areas": areas.names().await,
         "dashboard": state.dashboard,
+        "traces": crate::telemetry::CAN_TRACE,
         "authentication": state.access.auth.as_ref().map(crate::auth::Auth::ways).unwrap_or_default(),
     }))
 }

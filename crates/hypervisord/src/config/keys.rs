@@ -59,6 +59,7 @@ pub(super) static TOP: Section = Section {
         with_default("log_level", "info"),
         with_default("log_format", "text"),
         key("log_file"),
+        with_keys("traces", &TRACES),
         with_default("daemon_addr", "127.0.0.1:8080"),
         with_default("allow_unauthenticated", "false"),
         with_keys("auth", &AUTH),
@@ -127,6 +128,10 @@ pub(super) static SERVER: Section = Section {
         with_default("header_timeout", "10s"),
     ],
 };
+
+/// The keys of `traces`.
+pub(super) static TRACES: Section = Section { keys: &[key("endpoint"), with_default("sample", "1")] };
+
 /// The keys of `history`.
 pub(super) static HISTORY: Section = Section { keys: &[key("keep"), key("max_age")] };
 

@@ -39,6 +39,8 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     log_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<ShownTraces<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     database_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
@@ -54,6 +56,12 @@ struct Shown<'a> {
     webhook_progress_interval: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_key_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownTraces<'a> {
+    endpoint: &'a str,
+    sample: f64,
 }
 
 #[derive(Serialize)]
@@ -268,6 +276,10 @@ pub(super) fn yaml(config: &Config) -> String {
         log_level: &config.log.level,
         log_format: config.log.format.as_str(),
         log_file: config.log.file.as_ref().map(|path| path.display().to_string()),
+        traces: config
+            .traces
+            .as_ref()
+            .map(|traces| ShownTraces { endpoint: traces.endpoint.as_str(), sample: traces.sample }),
         database_path,
         database_url,
         history: ShownHistory {

@@ -26,5 +26,6 @@ mod schedules;
 mod shapes;
 mod soak;
 mod support;
+mod traces;
 mod webhooks;
 mod world;
