@@ -42,6 +42,8 @@ async fn an_export_is_started_from_the_form_and_watched_until_its_package_can_be
     browser.inspect("export").await;
     // A directory that is not there is refused at its field.
     browser.write("input[name=output_dir]", "/nowhere/at/all").await;
+    browser.press("Check first").await;
+    browser.see("It would fail as it is").await;
     browser.click("form button.primary").await;
     browser
         .until("return document.querySelector('[name=output_dir]').getAttribute('aria-invalid') === 'true'")
@@ -49,6 +51,10 @@ async fn an_export_is_started_from_the_form_and_watched_until_its_package_can_be
     let refused = browser.console().await;
     assert!(refused.iter().all(|line| line.contains("422")), "{refused:?}");
     browser.write("input[name=output_dir]", &world.out().display().to_string()).await;
+    browser.press("Check first").await;
+    browser.see("Nothing stands in its way").await;
+    browser.see("about").await;
+    browser.inspect("export-checked").await;
     browser.click("form button.primary").await;
     browser.until("return location.hash.startsWith('#/jobs/')").await;
     let bar = "const bar = document.querySelector('.bar.large progress')";
