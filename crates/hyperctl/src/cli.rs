@@ -11,11 +11,13 @@ use crate::commands::export::ExportArgs;
 use crate::commands::jobs::{CancelArgs, JobsArgs, LogsArgs};
 use crate::commands::orphans::OrphansArgs;
 use crate::commands::pool::PoolArgs;
+use crate::commands::schedules::SchedulesArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::token::TokenArgs;
 use crate::commands::validate::ValidateArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::commands::vms::VmsArgs;
+use crate::commands::webhooks::WebhooksArgs;
 use crate::contexts::Target;
 
 const EXIT_CODES: &str = "\
@@ -26,13 +28,13 @@ Exit codes:
   3        no daemon answers
   4        the daemon refuses who asks (401, 403)
   5        there is no such thing (404)
-  6        its state forbids it (409)
+  6        its state forbids it (409, 412)
   7        the daemon refuses the request (other 4xx)
   8        the daemon failed or is busy (5xx, 429)
   10 - 19  a package is faulty, by what is wrong with it
   130      cancelled";
 
-/// The command line of the HyperSDK daemon: exports, jobs, packages.
+/// The command line of the HyperSDK daemon: exports, jobs, schedules, packages.
 ///
 /// It talks to the daemon at http://127.0.0.1:8080 unless --url, --context or the current context
 /// (`hyperctl context`) names another one.
@@ -69,6 +71,10 @@ pub enum Command {
     Packages(PackagesArgs),
     /// Verify a package.
     Verify(VerifyArgs),
+    /// List schedules, make and change them, and see what came of them.
+    Schedules(SchedulesArgs),
+    /// List webhooks, make and test them, and see what was delivered.
+    Webhooks(WebhooksArgs),
     /// List what exports left behind at their sources, and remove it.
     Orphans(OrphansArgs),
     /// Show what the sessions of each connection are doing.
@@ -101,6 +107,28 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    /// Two arguments of one identifier would get each other's values.
+    #[test]
+    fn no_argument_of_a_command_hides_a_global_one() {
+        fn look(command: &clap::Command, global: &[&str]) {
+            for sub in command.get_subcommands() {
+                for argument in sub.get_arguments().filter(|argument| !argument.is_global_set()) {
+                    let id = argument.get_id().as_str();
+                    assert!(!global.contains(&id), "{} has an argument {id} of its own", sub.get_name());
+                }
+                look(sub, global);
+            }
+        }
+        let command = Args::command();
+        let global: Vec<&str> = command
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().as_str())
+            .collect();
+        assert!(global.contains(&"url"), "{global:?}");
+        look(&command, &global);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::fmt;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 pub(crate) use problem::{Problem, field_errors as problem_fields};
@@ -29,6 +29,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 const LONG_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Repetitions of a request at most.
 const REPETITIONS: usize = 3;
+/// Attempts at a change that others keep being faster than.
+const CHANGES: usize = 5;
 
 /// A client of one daemon.
 #[derive(Debug)]
@@ -36,6 +38,14 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: Option<HeaderValue>,
+}
+
+/// What the daemon answered with.
+struct Answer {
+    status: u16,
+    media_type: String,
+    tag: Option<HeaderValue>,
+    text: String,
 }
 
 /// Why there is no answer.
@@ -87,6 +97,29 @@ impl Client {
         self.call(Method::DELETE, path, None, ANSWER_PATIENCE).await
     }
 
+    /// Puts a whole definition in the place of what is at `path`.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PUT, path, Some(body), ANSWER_PATIENCE).await
+    }
+
+    /// Changes a part of what is at `path` and leaves the rest as it is. If somebody else changes it at the
+    /// same time, theirs is kept too: the change is made again to what is there then.
+    pub(crate) async fn change(
+        &self,
+        path: &str,
+        edit: impl Fn(&mut Map<String, Value>),
+    ) -> Result<Value, Failure> {
+        for attempt in 1.. {
+            let (mut body, tag) = self.exchange(Method::GET, path, None, None, ANSWER_PATIENCE).await?;
+            body.as_object_mut().map(&edit);
+            match self.exchange(Method::PUT, path, Some(&body), tag, ANSWER_PATIENCE).await {
+                Err(Failure::Refused(problem)) if problem.status == 412 && attempt < CHANGES => {}
+                answer => return answer.map(|(json, _)| json),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
     /// A `POST` that reads a whole package before it answers.
     pub(crate) async fn post_patiently(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, Some(body), LONG_PATIENCE).await
@@ -104,6 +137,19 @@ impl Client {
         body: Option<&Value>,
         patience: Duration,
     ) -> Result<Value, Failure> {
+        self.exchange(method, path, body, None, patience).await.map(|(json, _)| json)
+    }
+
+    /// Sends a request, and gives the answer with its tag. With `expected` it is carried out only if the
+    /// thing still has that tag.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        expected: Option<HeaderValue>,
+        patience: Duration,
+    ) -> Result<(Value, Option<HeaderValue>), Failure> {
         let url = self.base.join(path.trim_start_matches('/')).map_err(|error| {
             Failure::usage(format!("{path} makes no address under {}: {error}", self.base))
         })?;
@@ -115,6 +161,9 @@ impl Client {
                 .timeout(patience);
             if let Some(authorization) = &self.authorization {
                 request = request.header(AUTHORIZATION, authorization.clone());
+            }
+            if let Some(tag) = &expected {
+                request = request.header(IF_MATCH, tag.clone());
             }
             match body {
                 Some(body) => request.json(body),
@@ -130,11 +179,11 @@ impl Client {
             .retry(policy)
             .when(|attempt| matches!(attempt, Attempt::Unsent(_)) || safe)
             .await;
-        let (status, media_type, text) = answer.map_err(|attempt| self.unreachable(attempt))?;
+        let Answer { status, media_type, tag, text } = answer.map_err(|attempt| self.unreachable(attempt))?;
         let json = media_type.ends_with("json").then(|| serde_json::from_str(&text).ok()).flatten();
         match (status, json) {
-            (200..=299, Some(json)) => Ok(json),
-            (200..=299, None) if text.trim().is_empty() => Ok(Value::Null),
+            (200..=299, Some(json)) => Ok((json, tag)),
+            (200..=299, None) if text.trim().is_empty() => Ok((Value::Null, tag)),
             (200..=299, None) => Err(Failure::Unreachable(format!(
                 "{} answers, but not as a HyperSDK daemon does ({media_type}); check the address",
                 self.base
@@ -163,7 +212,7 @@ impl fmt::Display for Client {
     }
 }
 
-async fn send(request: RequestBuilder) -> Result<(u16, String, String), Attempt> {
+async fn send(request: RequestBuilder) -> Result<Answer, Attempt> {
     let lost = |error: reqwest::Error| match error.is_connect() {
         true => Attempt::Unsent(chain(&error.without_url())),
         false => Attempt::Lost(chain(&error.without_url())),
@@ -178,7 +227,8 @@ async fn send(request: RequestBuilder) -> Result<(u16, String, String), Attempt>
         .trim()
         .to_owned();
     let status = answer.status().as_u16();
-    Ok((status, media_type, answer.text().await.map_err(lost)?))
+    let tag = answer.headers().get(ETAG).cloned();
+    Ok(Answer { status, media_type, tag, text: answer.text().await.map_err(lost)? })
 }
 
 /// One segment of a path, escaped.

@@ -47,7 +47,7 @@ impl Failure {
             Failure::Refused(problem) => match problem.status {
                 401 | 403 => 4,
                 404 => 5,
-                409 => 6,
+                409 | 412 => 6,
                 400..=499 if problem.status != 429 => 7,
                 _ => 8,
             },
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(Failure::Ended(String::new()).code(), 1);
         assert_eq!(Failure::usage("").code(), 2);
         assert_eq!(Failure::Unreachable(String::new()).code(), 3);
-        let by_status = [401, 403, 404, 409, 400, 422, 429, 500, 502, 503].map(refused);
-        assert_eq!(by_status, [4, 4, 5, 6, 7, 7, 8, 8, 8, 8]);
+        let by_status = [401, 403, 404, 409, 412, 400, 422, 429, 500, 502, 503].map(refused);
+        assert_eq!(by_status, [4, 4, 5, 6, 6, 7, 7, 8, 8, 8, 8]);
         assert_eq!(Failure::Cancelled(String::new()).code(), 130);
     }
 }

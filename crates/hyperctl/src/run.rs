@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use crate::cli::{Args, Command};
 use crate::client::Client;
 use crate::commands::{
-    catalogue, context, export, jobs, orphans, pool, status, token, validate, verify, vms,
+    catalogue, context, export, jobs, orphans, pool, schedules, status, token, validate, verify, vms,
+    webhooks,
 };
 use crate::contexts::Connection;
 use crate::failure::Failure;
@@ -45,6 +46,8 @@ async fn carry_out(args: &Args, format: Format) -> Result<(), Failure> {
         Command::Vms(command) => vms::run(command, &client()?, format).await,
         Command::Packages(command) => catalogue::run(command, &client()?, format).await,
         Command::Verify(command) => verify::verify(command, &client()?, format).await,
+        Command::Schedules(command) => schedules::run(command, &client()?, format).await,
+        Command::Webhooks(command) => webhooks::run(command, &client()?, format).await,
         Command::Orphans(command) => orphans::run(command, &client()?, format).await,
         Command::Pool(_) => pool::run(&client()?, format).await,
         Command::Status(_) => status::run(&client()?, format).await,

@@ -28,6 +28,7 @@ pub enum ContextAction {
         /// Its name.
         name: String,
         /// The daemon's address.
+        #[arg(id = "address", value_name = "URL")]
         url: String,
         /// A PEM file of authorities to trust beside the system's.
         #[arg(long = "ca", value_name = "FILE")]

@@ -1,6 +1,6 @@
-//! Tables that fit the terminal: the last columns give way, and a cell that is too long is wrapped.
+//! Tables that fit the terminal: columns of words give way, and a cell that is too long is wrapped. Numbers stay whole.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 use super::printable;
 
@@ -26,6 +26,11 @@ impl Rows {
         };
         let mut rows = Rows { table, right };
         rows.table.set_header(rows.cells(heading.iter().map(|name| name.to_uppercase())));
+        for index in right {
+            if let Some(column) = rows.table.column_mut(*index) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
         rows
     }
 

@@ -39,7 +39,7 @@ async fn what_exports_left_behind_is_listed_and_removed_but_not_while_they_run()
     let running = VmSpec::new("runs").power(PowerState::On).disk(DiskSpec::synth(1, 8 << 20));
     let world = World::over(Vsim::builder().vm(running)).await;
     assert_eq!(world.json(&["orphans"])["orphans"], serde_json::json!([]));
-    world.sim.add_fault(FaultRule::stream(FaultKind::RateCap { bytes_per_second: 1 << 20 }).always());
+    world.sim.add_fault(FaultRule::stream(FaultKind::StallAt { bytes: 1 << 20 }).always());
     let out = world.out();
     let id = world.run(&["export", "/DC0/vm/runs", "--output", out.to_str().unwrap()]).stdout;
     let id = id.trim();

@@ -8,5 +8,7 @@ mod estate;
 mod exits;
 mod pages;
 mod plain;
+mod schedules;
 mod terminal;
+mod webhooks;
 mod world;
