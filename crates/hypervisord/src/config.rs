@@ -281,6 +281,9 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         provider.inventory_cache = config.inventory_cache.clone();
         provider.known_hosts = Some(config.known_hosts.clone());
     }
+    if config.log.format == LogFormat::Journald && config.log.file.is_some() {
+        reader.mistake(top, "log_file", "is of no use with log_format: journald; leave one of them out");
+    }
     access::check_exposure(reader, top, &config);
     config
 }
@@ -316,12 +319,8 @@ fn labels(text: &str) -> Result<BTreeSet<String>, String> {
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
-    if text == "journald" {
-        return Err(
-            "journald is not available in this build; use text, which systemd puts in the journal".to_owned()
-        );
-    }
-    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    let formats = [LogFormat::Text, LogFormat::Json, LogFormat::Journald];
+    one_of(text, &formats.map(|format| (format.as_str(), format)))
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

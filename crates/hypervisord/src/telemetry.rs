@@ -1,5 +1,5 @@
-//! What the daemon tells of its own work: logs, as text or JSON, to stderr or to a file that can be reopened, at a level
-//! that can be changed; and, in a build with the feature `otlp`, traces for an OpenTelemetry collector.
+//! What the daemon tells of its own work: logs, as text or JSON to stderr or to a file that can be reopened, or as entries
+//! of the journal, at a level that can be changed; and, in a build with the feature `otlp`, traces for an OpenTelemetry collector.
 
 mod file;
 #[cfg_attr(not(feature = "otlp"), path = "telemetry/no_traces.rs")]
@@ -8,10 +8,12 @@ mod traces;
 use std::io;
 use std::path::PathBuf;
 
+use anyhow::Context;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
 use url::Url;
 
 use file::LogFile;
@@ -38,6 +40,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// Entries of systemd's journal with a field for each value, rather than lines.
+    Journald,
 }
 
 impl LogFormat {
@@ -46,6 +50,7 @@ impl LogFormat {
         match self {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
+            LogFormat::Journald => "journald",
         }
     }
 }
@@ -69,7 +74,7 @@ pub(crate) fn parse_level(text: &str) -> Result<String, String> {
         return Ok(lower);
     }
     let by_module = text.contains(['=', ',']);
-    if by_module && EnvFilter::builder().parse(text).is_ok() {
+    if by_module && text.parse::<Targets>().is_ok() {
         return Ok(text.to_owned());
     }
     let known = LEVELS.join(", ");
@@ -82,7 +87,7 @@ pub(crate) fn parse_level(text: &str) -> Result<String, String> {
 /// The installed logging.
 #[derive(Debug)]
 pub struct Telemetry {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     file: Option<LogFile>,
     traces: Option<Traces>,
 }
@@ -108,6 +113,7 @@ impl Telemetry {
         let lines = match config.format {
             LogFormat::Text => lines.with_filter(filter).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+            LogFormat::Journald => journal()?.with_filter(filter).boxed(),
         };
         let registry = tracing_subscriber::registry().with(lines);
         let traces = traces.map(Traces::to).transpose()?;
@@ -138,11 +144,18 @@ impl Telemetry {
     }
 }
 
-fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+fn journal() -> anyhow::Result<tracing_journald::Layer> {
+    let layer = tracing_journald::layer().context(
+        "log_format: journald: no journal listens at /run/systemd/journal/socket; without systemd use text or json",
+    )?;
+    Ok(layer.with_syslog_identifier("hypervisord".to_owned()).with_field_prefix(Some("HYPERSDK".to_owned())))
+}
+
+fn filter(level: &str) -> anyhow::Result<Targets> {
     // sqlx logs every statement at debug, hyper every poll at trace: only when asked for by name. Names are compared by
     // their beginning, and without the colons `hyper` would be ours too.
     let quiet = "sqlx=warn,hyper::=info,h2=info,rustls=info,hyper_util=info,reqwest=info";
-    Ok(EnvFilter::builder().parse(format!("{quiet},{level}"))?)
+    Ok(format!("{quiet},{level}").parse()?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use hypersdk_vsim::{Kind, ManifestSupport, Vsim};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Simulates a vCenter or an ESXi host on a loopback address.
 ///
@@ -84,9 +87,10 @@ enum ManifestName {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+    let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse().ok());
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR)))
         .init();
     let arguments = Arguments::parse();
     let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -11,6 +11,7 @@ mod faults;
 mod imports;
 mod input;
 mod inventory;
+mod journal;
 mod kills;
 mod leftovers;
 mod main_job;
