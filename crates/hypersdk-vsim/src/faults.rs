@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Stream: reset the connection once `bytes` of the body are sent.
+    /// Stream: close the connection in the middle of the body, once `bytes` of it are sent.
     CutAfter {
         /// Bytes of body that still arrive.
         bytes: u64,

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +29,23 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     kill: CancellationToken,
     reset: Arc<AtomicBool>,
+    flushed: watch::Receiver<()>,
 }
 
 impl Peer {
+    /// Waits until all that the connection was given to send so far is with the operating system.
+    pub(crate) async fn flushed(&self) {
+        let mut flushed = self.flushed.clone();
+        flushed.mark_unchanged();
+        // A connection that is gone flushes no more; nothing is left of whoever waits then.
+        _ = flushed.changed().await;
+    }
+
+    /// Closes the connection at once: the client gets what was sent so far and then an end, no TLS close.
+    pub(crate) fn close(&self) {
+        self.kill.cancel();
+    }
+
     /// Drops the connection at once: the client sees a TCP reset, no TLS close.
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
@@ -43,6 +58,7 @@ impl Peer {
 struct Conduit {
     socket: TcpStream,
     reset: Arc<AtomicBool>,
+    flushed: watch::Sender<()>,
 }
 
 impl Drop for Conduit {
@@ -82,7 +98,10 @@ impl AsyncWrite for Conduit {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        // Whoever buffers above this flushes it last.
+        let flushed = std::task::ready!(Pin::new(&mut self.socket).poll_flush(cx));
+        self.flushed.send_replace(());
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -109,8 +128,9 @@ where
                 continue;
             }
         };
-        let peer = Peer { address, kill: CancellationToken::new(), reset: Arc::default() };
-        let conduit = Conduit { socket, reset: Arc::clone(&peer.reset) };
+        let (flushes, flushed) = watch::channel(());
+        let peer = Peer { address, kill: CancellationToken::new(), reset: Arc::default(), flushed };
+        let conduit = Conduit { socket, reset: Arc::clone(&peer.reset), flushed: flushes };
         let (world_here, tls, route) = (Arc::clone(&world), tls.clone(), route.clone());
         world.tracker.spawn(async move {
             let kill = peer.kill.clone();

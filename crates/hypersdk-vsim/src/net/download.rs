@@ -18,8 +18,6 @@ use crate::log::{Event, StreamOutcome};
 use crate::model::{FileSource, Sums, World};
 use crate::spec::ManifestSupport;
 
-/// Time for what is already written to leave, before a connection is reset.
-const FLUSH: Duration = Duration::from_millis(20);
 /// A capped stream is sent in pieces of about this long.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -247,9 +245,10 @@ impl Download {
     }
 
     async fn break_off(&mut self, outcome: StreamOutcome) -> Option<io::Result<Bytes>> {
-        tokio::time::sleep(FLUSH).await;
+        // The client is to see this end, however slowly it reads what comes before it: a reset would overtake that.
+        self.peer.flushed().await;
         self.outcome = outcome;
-        self.peer.reset();
+        self.peer.close();
         std::future::pending().await
     }
 
