@@ -10,12 +10,13 @@ mod service;
 mod view;
 mod vm;
 
-pub(crate) use collector::{Collector, Page};
+pub(crate) use collector::{Collector, Page, Selection};
 pub(crate) use filter::FilterSpec;
 pub(crate) use service::{about, user_session};
 
-use crate::model::{State, World};
+use crate::model::{Entity, EntityKind, State, World};
 use crate::wire::{Fault, MoRef, Value};
+use vm::machine_leaf;
 
 /// Reads properties, as one session sees them.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) session: &'a str,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Whether the object is there for this session.
     pub(crate) fn exists(&self, object: &MoRef) -> bool {
         match object.ty.as_str() {
@@ -40,39 +41,57 @@ impl Reader<'_> {
         }
     }
 
+    /// An object whose properties are about to be read.
+    fn subject<'o>(&self, object: &'o MoRef) -> Subject<'a, 'o> {
+        Subject { object, entity: self.state.entity(object).ok(), roots: Vec::new() }
+    }
+
     /// The first part of a property path.
-    fn root(&self, object: &MoRef, name: &str) -> Option<Value> {
+    fn root(&self, subject: &Subject<'_, '_>, name: &str) -> Option<Value> {
+        let object = subject.object;
         match object.ty.as_str() {
             "Task" => self.task(object, name),
             "HttpNfcLease" => self.lease(object, name),
             "VirtualMachineSnapshot" => self.snapshot(object, name),
             "ContainerView" => self.view(object, name),
-            _ => match self.state.entity(object) {
-                Ok(entity) => self.entity(entity, name),
-                Err(_) => self.service(object, name),
+            _ => match subject.entity {
+                Some(entity) => self.entity(entity, name),
+                None => self.service(object, name),
             },
         }
     }
 
     /// The value at a property path; `None` where it is unset.
     pub(crate) fn path(&self, object: &MoRef, path: &str) -> Result<Option<Value>, Fault> {
-        self.path_within(object, path, &mut Roots::default())
+        self.path_of(&mut self.subject(object), path)
     }
 
     /// As [`path`](Self::path), where several paths of one object are read: what they begin with is made once.
-    fn path_within(&self, object: &MoRef, path: &str, roots: &mut Roots) -> Result<Option<Value>, Fault> {
+    fn path_of<'o>(&self, subject: &mut Subject<'a, 'o>, path: &'o str) -> Result<Option<Value>, Fault> {
+        if let Some(entity) = subject.entity
+            && let EntityKind::Vm(vm) = &entity.kind
+            && let Some(leaf) = machine_leaf(entity, vm, path)
+        {
+            return Ok(Some(leaf));
+        }
         let (root, rest) = path.split_once('.').map_or((path, None), |(root, rest)| (root, Some(rest)));
         let (root, key) = indexed(root);
-        let known = roots.0.iter().position(|(name, _)| name == root);
+        let known = subject.roots.iter().position(|(name, _)| *name == root);
         let at = match known {
             Some(at) => at,
-            None if !schema::has_property(&object.ty, root) => return Err(Fault::invalid_property(path)),
             None => {
-                roots.0.push((root.to_owned(), self.root(object, root)));
-                roots.0.len() - 1
+                let value = self.root(subject, root);
+                if value.is_none() && !schema::has_property(&subject.object.ty, root) {
+                    return Err(Fault::invalid_property(path));
+                }
+                if path == root {
+                    return Ok(value);
+                }
+                subject.roots.push((root, value));
+                subject.roots.len() - 1
             }
         };
-        let mut value = roots.0[at].1.as_ref().and_then(|value| pick(value, key));
+        let mut value = subject.roots[at].1.as_ref().and_then(|value| pick(value, key));
         for part in rest.into_iter().flat_map(|rest| rest.split('.')) {
             let (name, key) = indexed(part);
             value = match value {
@@ -91,18 +110,24 @@ impl Reader<'_> {
     }
 
     /// Every property of the object that is set.
-    pub(crate) fn all(&self, object: &MoRef) -> Vec<(String, Value)> {
-        schema::properties(&object.ty)
+    fn all(&self, subject: &Subject<'_, '_>) -> Vec<(&'static str, Value)> {
+        schema::properties(&subject.object.ty)
             .into_iter()
             .flatten()
-            .filter_map(|name| Some((name.to_owned(), self.root(object, name)?)))
+            .filter_map(|name| Some((name, self.root(subject, name)?)))
             .collect()
     }
 }
 
-/// First parts of one object's property paths, with their values.
-#[derive(Debug, Default)]
-struct Roots(Vec<(String, Option<Value>)>);
+/// An object of which several properties are read.
+#[derive(Debug)]
+struct Subject<'a, 'o> {
+    object: &'o MoRef,
+    /// It itself, if it is of the inventory.
+    entity: Option<&'a Entity>,
+    /// First parts of its property paths, with their values.
+    roots: Vec<(&'o str, Option<Value>)>,
+}
 
 /// Splits `device[2000]` into name and key.
 fn indexed(part: &str) -> (&str, Option<&str>) {
@@ -119,7 +144,7 @@ fn pick<'v>(value: &'v Value, key: Option<&str>) -> Option<&'v Value> {
     items.iter().find(|item| match item {
         Value::Struct(data) => match data.get("key") {
             Some(Value::Int(number)) => number.to_string() == key,
-            Some(Value::Text(text)) => text == key,
+            Some(Value::Text(text)) => **text == *key,
             _ => false,
         },
         _ => false,

@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// By session key and collector id.
     pub(crate) collectors: BTreeMap<(String, String), Collector>,
     counter: u64,
+    /// Grows with whatever may change what a filter selects.
+    generation: u64,
     /// Grows with each change of an entity.
     revision: u64,
     /// Machines and folders ever made; their ids follow from it.
@@ -90,9 +92,17 @@ impl World {
 
     /// Changes the state and wakes those who wait for updates.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changes.send_modify(|version| *version += 1);
+        let result = self.note(|state| {
+            state.reselect();
+            change(state)
+        });
+        self.wake();
         result
+    }
+
+    /// Has those who wait for updates look again.
+    pub(crate) fn wake(&self) {
+        self.changes.send_modify(|version| *version += 1);
     }
 
     /// Changes what nobody waits for: books of a session, not the inventory.
@@ -149,6 +159,7 @@ impl State {
             views: BTreeMap::new(),
             collectors: BTreeMap::new(),
             counter: 0,
+            generation: 0,
             revision: 0,
             machines: 0,
             folders: 40,
@@ -159,6 +170,16 @@ impl State {
     pub(crate) fn fresh(&mut self) -> u64 {
         self.counter += 1;
         self.counter
+    }
+
+    /// What filters selected so far is to be selected anew.
+    pub(crate) fn reselect(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Of two equal ones, a filter selects the same.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(crate) fn entity(&self, moref: &MoRef) -> Result<&Entity, Fault> {

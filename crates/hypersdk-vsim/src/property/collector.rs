@@ -2,6 +2,7 @@
 //! has already told its client.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +25,30 @@ struct Told {
     values: Values,
 }
 
+/// What a filter selects, and how far its client was told of it.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Of the state, when it was made.
+    generation: u64,
+    objects: Vec<MoRef>,
+    /// Objects that were told of and are not selected any more.
+    gone: Vec<MoRef>,
+    /// Of the machines before this one, everything has been told.
+    next: usize,
+}
+
+impl Selection {
+    pub(crate) fn of(spec: &FilterSpec, reader: Reader<'_>) -> Result<Self, Fault> {
+        let (objects, generation) = (spec.objects(reader)?, reader.state.generation());
+        Ok(Self { generation, objects, gone: Vec::new(), next: 0 })
+    }
+}
+
 #[derive(Debug)]
 struct Filter {
     id: String,
     spec: FilterSpec,
+    selection: Selection,
     told: HashMap<MoRef, Told>,
 }
 
@@ -63,8 +84,8 @@ impl Collector {
         self.pages.remove(token).ok_or_else(|| Fault::invalid_argument("token"))
     }
 
-    pub(crate) fn add_filter(&mut self, id: String, spec: FilterSpec) {
-        self.filters.push(Filter { id, spec, told: HashMap::new() });
+    pub(crate) fn add_filter(&mut self, id: String, spec: FilterSpec, selection: Selection) {
+        self.filters.push(Filter { id, spec, selection, told: HashMap::new() });
     }
 
     /// Whether there was such a filter.
@@ -79,7 +100,7 @@ impl Collector {
     pub(crate) fn rewind(&mut self, version: &str) -> Result<(), Fault> {
         self.repeat = false;
         if version.is_empty() {
-            self.filters.iter_mut().for_each(|filter| filter.told.clear());
+            self.filters.iter_mut().for_each(Filter::rewind);
             self.last = None;
         } else if version.parse() == Ok(self.version.wrapping_sub(1)) && self.last.is_some() {
             self.repeat = true;
@@ -134,27 +155,55 @@ impl Room {
 }
 
 impl Filter {
+    /// Has everything told once more.
+    fn rewind(&mut self) {
+        self.told.clear();
+        self.selection.gone.clear();
+        self.selection.next = 0;
+    }
+
+    /// Selects anew if that can give something else than the last time.
+    fn select(&mut self, reader: Reader<'_>) {
+        if self.selection.generation == reader.state.generation() {
+            return;
+        }
+        // An object that went away selects nothing; it is told that it left.
+        let nothing = || Selection {
+            generation: reader.state.generation(),
+            objects: Vec::new(),
+            gone: Vec::new(),
+            next: 0,
+        };
+        let mut selection = Selection::of(&self.spec, reader).unwrap_or_else(|_| nothing());
+        let present: HashSet<&MoRef> = selection.objects.iter().collect();
+        selection.gone = self.told.keys().filter(|object| !present.contains(object)).cloned().collect();
+        self.selection = selection;
+    }
+
     /// What is to be told, as far as there is room. Only what may have changed is looked at.
     fn news(&mut self, reader: Reader<'_>, room: &mut Room) -> Vec<Struct> {
-        // An object that went away selects nothing; it is told that it left.
-        let selected = self.spec.objects(reader).unwrap_or_default();
+        self.select(reader);
+        let Selection { objects, gone, next, .. } = &mut self.selection;
         let mut updates = Vec::new();
-        let present: HashSet<&MoRef> = selected.iter().collect();
-        let gone: Vec<MoRef> = self.told.keys().filter(|object| !present.contains(object)).cloned().collect();
-        for object in gone {
+        while let Some(object) = gone.last() {
             if !room.take() {
                 return updates;
             }
-            self.told.remove(&object);
-            updates.push(update("leave", &object, Vec::new()));
+            self.told.remove(object);
+            updates.push(update("leave", object, Vec::new()));
+            gone.pop();
         }
-        for object in selected {
-            let revision = reader.revision(&object);
-            let told = self.told.get_mut(&object);
+        for (number, object) in objects.iter().enumerate() {
+            // A machine changes with nothing else than the state.
+            if number < *next && object.ty == "VirtualMachine" {
+                continue;
+            }
+            let revision = reader.revision(object);
+            let told = self.told.get_mut(object);
             if revision.is_some() && told.as_ref().is_some_and(|told| told.revision == revision) {
                 continue;
             }
-            let values = self.spec.values(reader, &object).unwrap_or_default();
+            let values = self.spec.values(reader, object).unwrap_or_default();
             let (kind, changes) = match &told {
                 None => ("enter", changes(&Values::new(), &values)),
                 Some(told) => ("modify", changes(&told.values, &values)),
@@ -166,22 +215,26 @@ impl Filter {
                 continue;
             }
             if !room.take() {
+                *next = number;
                 return updates;
             }
-            updates.push(update(kind, &object, changes));
-            self.told.insert(object, Told { revision, values });
+            updates.push(update(kind, object, changes));
+            self.told.insert(object.clone(), Told { revision, values });
         }
+        *next = objects.len();
         updates
     }
 }
 
 fn changes(old: &Values, new: &Values) -> Vec<Struct> {
-    let change = |name: &String| {
-        Struct::new("PropertyChange").with("name", name).with("op", Value::Enum("PropertyChangeOp", "assign"))
+    let change = |name: &Arc<str>| {
+        Struct::new("PropertyChange")
+            .with("name", Arc::clone(name))
+            .with("op", Value::Enum("PropertyChangeOp", "assign"))
     };
     let set = new.iter().filter(|(name, value)| old.get(*name) != Some(value));
     let unset = old.keys().filter(|name| !new.contains_key(*name));
-    set.map(|(name, value)| change(name).with("val", Value::any(value.clone())))
+    set.map(|(name, value)| change(name).with("val", Value::Any(Arc::clone(value))))
         .chain(unset.map(change))
         .collect()
 }
@@ -198,7 +251,7 @@ impl Reader<'_> {
     pub(crate) fn retrieve(&self, spec: &FilterSpec) -> Result<Vec<Struct>, Fault> {
         let content = |object: MoRef| {
             let properties = spec.values(*self, &object)?.into_iter().map(|(name, value)| {
-                Struct::new("DynamicProperty").with("name", name).with("val", Value::any(value))
+                Struct::new("DynamicProperty").with("name", name).with("val", Value::Any(value))
             });
             Ok(Struct::new("ObjectContent")
                 .with("obj", object)

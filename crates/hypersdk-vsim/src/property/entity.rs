@@ -25,7 +25,7 @@ impl Reader<'_> {
             _ => {}
         }
         match &entity.kind {
-            EntityKind::Vm(vm) => self.machine(&entity.moref, vm, name),
+            EntityKind::Vm(vm) => self.machine(entity, vm, name),
             _ if name == "recentTask" => Some(Value::refs([])),
             EntityKind::Folder { children, types } => match name {
                 "childEntity" => Some(Value::refs(children.iter().cloned())),

@@ -1,13 +1,14 @@
 //! PropertyFilterSpec: which objects, and what of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
+use super::Reader;
 use super::schema::{has_property, is_a};
-use super::{Reader, Roots};
 use crate::wire::{Fault, MoRef, Node, Value};
 
 /// Properties of an object that are set, by path.
-pub(crate) type Values = BTreeMap<String, Value>;
+pub(crate) type Values = BTreeMap<Arc<str>, Arc<Value>>;
 
 /// A PropertyFilterSpec as the client sent it.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct FilterSpec {
 struct PropertySpec {
     ty: String,
     all: bool,
-    paths: Vec<String>,
+    paths: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl FilterSpec {
             .all("propSet")
             .map(|set| {
                 let ty = set.text("type").unwrap_or_default().to_owned();
-                let paths: Vec<String> = set.all("pathSet").map(|path| path.content().to_owned()).collect();
+                let paths: Vec<Arc<str>> = set.all("pathSet").map(|path| path.content().into()).collect();
                 for path in &paths {
                     let root = path.split(['.', '[']).next().unwrap_or_default();
                     if !has_property(&ty, root) {
@@ -103,14 +104,16 @@ impl FilterSpec {
 
     /// What the filter shows of an object.
     pub(crate) fn values(&self, reader: Reader<'_>, object: &MoRef) -> Result<Values, Fault> {
-        let (mut values, mut roots) = (Values::new(), Roots::default());
+        let (mut values, mut subject) = (Values::new(), reader.subject(object));
         for spec in self.properties.iter().filter(|spec| is_a(&object.ty, &spec.ty)) {
             if spec.all {
-                values.extend(reader.all(object));
+                values.extend(
+                    reader.all(&subject).into_iter().map(|(name, value)| (name.into(), value.into())),
+                );
             }
             for path in &spec.paths {
-                if let Some(value) = reader.path_within(object, path, &mut roots)? {
-                    values.insert(path.clone(), value);
+                if let Some(value) = reader.path_of(&mut subject, path)? {
+                    values.insert(path.clone(), value.into());
                 }
             }
         }

@@ -188,7 +188,13 @@ pub(super) fn is_a(ty: &str, wanted: &str) -> bool {
     if ty == wanted || wanted == "ManagedObject" {
         return true;
     }
-    PARENTS.iter().find(|(child, _)| *child == ty).is_some_and(|(_, parent)| is_a(parent, wanted))
+    // Most types are nobody's parent.
+    PARENTS.iter().any(|(_, parent)| *parent == wanted) && descends(ty, wanted)
+}
+
+fn descends(ty: &str, wanted: &str) -> bool {
+    ty == wanted
+        || PARENTS.iter().find(|(child, _)| *child == ty).is_some_and(|(_, parent)| descends(parent, wanted))
 }
 
 /// The property names of a type; `None` for a type that is not simulated.

@@ -1,15 +1,14 @@
 use super::Reader;
-use super::hardware::{config, guest_name, vmx_path};
-use crate::model::Vm;
+use super::hardware::{config, config_field, guest_name, vmx_path};
+use crate::model::{Entity, Vm};
 use crate::spec::{Obstacle, PowerState};
 use crate::wire::{MoRef, Struct, Value};
 
 impl Reader<'_> {
-    pub(super) fn machine(&self, moref: &MoRef, vm: &Vm, name: &str) -> Option<Value> {
-        let entity = self.state.entity(moref).ok()?;
+    pub(super) fn machine(&self, entity: &Entity, vm: &Vm, name: &str) -> Option<Value> {
         match name {
             "config" => Some(config(entity, vm).into()),
-            "summary" => Some(self.vm_summary(moref, vm).into()),
+            "summary" => Some(self.vm_summary(entity, vm).into()),
             "runtime" => Some(runtime(vm).into()),
             "guest" => Some(guest(vm).into()),
             "guestHeartbeatStatus" => {
@@ -28,23 +27,9 @@ impl Reader<'_> {
         }
     }
 
-    fn vm_summary(&self, moref: &MoRef, vm: &Vm) -> Struct {
-        let name = self.state.name(moref);
-        let config = Struct::new("VirtualMachineConfigSummary")
-            .with("name", name)
-            .with("template", false)
-            .with("vmPathName", vmx_path(vm))
-            .with("memorySizeMB", vm.spec.memory_mib)
-            .with("cpuReservation", 0)
-            .with("memoryReservation", 0)
-            .with("numCpu", vm.spec.cpus)
-            .with("numEthernetCards", 1)
-            .with("numVirtualDisks", vm.disks.len() as i32)
-            .with("uuid", &vm.uuid)
-            .with("instanceUuid", &vm.instance_uuid)
-            .with("guestId", &vm.spec.guest_id)
-            .with("guestFullName", guest_name(&vm.spec.guest_id))
-            .with("annotation", "");
+    fn vm_summary(&self, entity: &Entity, vm: &Vm) -> Struct {
+        let config =
+            filled("VirtualMachineConfigSummary", SUMMARY_CONFIG, |name| summary_field(entity, vm, name));
         let guest = Struct::new("VirtualMachineGuestSummary")
             .with("guestId", &vm.spec.guest_id)
             .with("guestFullName", guest_name(&vm.spec.guest_id))
@@ -52,13 +37,9 @@ impl Reader<'_> {
             .with("toolsRunningStatus", tools_running(vm));
         let stats = Struct::new("VirtualMachineQuickStats")
             .with("guestHeartbeatStatus", Value::Enum("ManagedEntityStatus", "gray"));
-        let storage = Struct::new("VirtualMachineStorageSummary")
-            .with("committed", vm.committed() as i64)
-            .with("uncommitted", uncommitted(vm))
-            .with("unshared", vm.committed() as i64)
-            .with("timestamp", vm.created);
+        let storage = filled("VirtualMachineStorageSummary", SUMMARY_STORAGE, |name| storage_field(vm, name));
         Struct::new("VirtualMachineSummary")
-            .with("vm", moref)
+            .with("vm", &entity.moref)
             .with("runtime", runtime(vm))
             .with("guest", guest)
             .with("config", config)
@@ -126,18 +107,105 @@ fn tools_running(vm: &Vm) -> &'static str {
     if vm.spec.tools && vm.power == PowerState::On { "guestToolsRunning" } else { "guestToolsNotRunning" }
 }
 
+/// The value at paths of two or three names, as listings ask for, without all that stands beside it; none if it is
+/// unset, or the path of another kind.
+pub(super) fn machine_leaf(entity: &Entity, vm: &Vm, path: &str) -> Option<Value> {
+    let (within, name) = path.rsplit_once('.')?;
+    match within {
+        "config" => config_field(entity, vm, name),
+        "runtime" => runtime_field(vm, name),
+        "summary.config" => summary_field(entity, vm, name),
+        "summary.storage" => storage_field(vm, name),
+        _ => None,
+    }
+}
+
+/// A data object of those of these fields that are set.
+fn filled(
+    ty: &'static str,
+    fields: &'static [&'static str],
+    value: impl Fn(&str) -> Option<Value>,
+) -> Struct {
+    fields.iter().fold(Struct::new(ty), |data, name| data.maybe(name, value(name)))
+}
+
+const SUMMARY_CONFIG: &[&str] = &[
+    "name",
+    "template",
+    "vmPathName",
+    "memorySizeMB",
+    "cpuReservation",
+    "memoryReservation",
+    "numCpu",
+    "numEthernetCards",
+    "numVirtualDisks",
+    "uuid",
+    "instanceUuid",
+    "guestId",
+    "guestFullName",
+    "annotation",
+];
+
+fn summary_field(entity: &Entity, vm: &Vm, name: &str) -> Option<Value> {
+    Some(match name {
+        "name" => (&entity.name).into(),
+        "template" => false.into(),
+        "vmPathName" => vmx_path(vm).into(),
+        "memorySizeMB" => vm.spec.memory_mib.into(),
+        "cpuReservation" | "memoryReservation" => 0.into(),
+        "numCpu" => vm.spec.cpus.into(),
+        "numEthernetCards" => 1.into(),
+        "numVirtualDisks" => (vm.disks.len() as i32).into(),
+        "uuid" => (&vm.uuid).into(),
+        "instanceUuid" => (&vm.instance_uuid).into(),
+        "guestId" => (&vm.spec.guest_id).into(),
+        "guestFullName" => guest_name(&vm.spec.guest_id).into(),
+        "annotation" => "".into(),
+        _ => return None,
+    })
+}
+
+const SUMMARY_STORAGE: &[&str] = &["committed", "uncommitted", "unshared", "timestamp"];
+
+fn storage_field(vm: &Vm, name: &str) -> Option<Value> {
+    Some(match name {
+        "committed" | "unshared" => (vm.committed() as i64).into(),
+        "uncommitted" => uncommitted(vm).into(),
+        "timestamp" => vm.created.into(),
+        _ => return None,
+    })
+}
+
+const RUNTIME: &[&str] = &[
+    "host",
+    "connectionState",
+    "powerState",
+    "faultToleranceState",
+    "toolsInstallerMounted",
+    "bootTime",
+    "numMksConnections",
+    "recordReplayState",
+    "onlineStandby",
+    "consolidationNeeded",
+];
+
 fn runtime(vm: &Vm) -> Struct {
-    Struct::new("VirtualMachineRuntimeInfo")
-        .with("host", &vm.host)
-        .with("connectionState", Value::Enum("VirtualMachineConnectionState", "connected"))
-        .with("powerState", Value::Enum("VirtualMachinePowerState", vm.power.member()))
-        .with("faultToleranceState", Value::Enum("VirtualMachineFaultToleranceState", "notConfigured"))
-        .with("toolsInstallerMounted", false)
-        .maybe("bootTime", vm.booted)
-        .with("numMksConnections", 0)
-        .with("recordReplayState", Value::Enum("VirtualMachineRecordReplayState", "inactive"))
-        .with("onlineStandby", false)
-        .with("consolidationNeeded", vm.spec.obstacles.contains(&Obstacle::Consolidation))
+    filled("VirtualMachineRuntimeInfo", RUNTIME, |name| runtime_field(vm, name))
+}
+
+fn runtime_field(vm: &Vm, name: &str) -> Option<Value> {
+    Some(match name {
+        "host" => (&vm.host).into(),
+        "connectionState" => Value::Enum("VirtualMachineConnectionState", "connected"),
+        "powerState" => Value::Enum("VirtualMachinePowerState", vm.power.member()),
+        "faultToleranceState" => Value::Enum("VirtualMachineFaultToleranceState", "notConfigured"),
+        "toolsInstallerMounted" | "onlineStandby" => false.into(),
+        "bootTime" => vm.booted?.into(),
+        "numMksConnections" => 0.into(),
+        "recordReplayState" => Value::Enum("VirtualMachineRecordReplayState", "inactive"),
+        "consolidationNeeded" => vm.spec.obstacles.contains(&Obstacle::Consolidation).into(),
+        _ => return None,
+    })
 }
 
 fn guest(vm: &Vm) -> Struct {

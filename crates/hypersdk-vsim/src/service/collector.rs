@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Answer, Reply, Request};
-use crate::property::{Collector, FilterSpec, Page, Reader};
+use crate::property::{Collector, FilterSpec, Page, Reader, Selection};
 use crate::wire::{Fault, MoRef, Struct, Value};
 
 impl Request<'_> {
@@ -99,11 +99,11 @@ impl Request<'_> {
     pub(super) fn create_filter(&self) -> Answer {
         let spec = self.arguments().child("spec").ok_or_else(|| Fault::invalid_argument("spec"))?;
         let spec = FilterSpec::parse(spec)?;
-        self.reading(|reader| spec.objects(reader))?;
+        let selection = self.reading(|reader| Selection::of(&spec, reader))?;
         let id = format!("session[{}]{}", self.session_key(), Uuid::new_v4());
-        self.collector(|collector, _| collector.add_filter(id.clone(), spec))?;
+        self.collector(|collector, _| collector.add_filter(id.clone(), spec, selection))?;
         // A wait under way must see the new filter.
-        self.world.change(|_| ());
+        self.world.wake();
         Ok(MoRef::new("PropertyFilter", id).into())
     }
 

@@ -36,7 +36,10 @@ impl Request<'_> {
 
     pub(super) fn destroy_view(&self) -> Answer {
         let view = self.this("ContainerView")?;
-        self.world.note(|state| state.views.remove(&view.id));
+        self.world.note(|state| {
+            state.reselect();
+            state.views.remove(&view.id)
+        });
         Ok(Reply::default())
     }
 }

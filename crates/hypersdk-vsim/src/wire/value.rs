@@ -1,4 +1,6 @@
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use quick_xml::escape::{escape, partial_escape};
@@ -20,10 +22,11 @@ impl MoRef {
     }
 }
 
-/// A value of the VIM object model, as it goes over the wire.
+/// A value of the VIM object model, as it goes over the wire. A copy shares what is large: a collector keeps what it
+/// told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    Text(String),
+    Text(Arc<str>),
     Bool(bool),
     Short(i16),
     Int(i32),
@@ -38,7 +41,7 @@ pub(crate) enum Value {
     /// A fault inside another object; the field is declared MethodFault.
     Fault(Box<Fault>),
     /// A value in a field declared `anyType`: its schema type is written out.
-    Any(Box<Value>),
+    Any(Arc<Value>),
 }
 
 /// A data object; fields stand in the order of the schema.
@@ -46,13 +49,13 @@ pub(crate) enum Value {
 pub(crate) struct Struct {
     ty: &'static str,
     subtype: bool,
-    fields: Vec<(&'static str, Value)>,
+    fields: Arc<Vec<(&'static str, Value)>>,
 }
 
 impl Struct {
     /// A data object of exactly the type its field declares.
     pub(crate) fn new(ty: &'static str) -> Self {
-        Self { ty, subtype: false, fields: Vec::new() }
+        Self { ty, subtype: false, fields: Arc::default() }
     }
 
     /// A data object of a type derived from the declared one: says so on the wire.
@@ -61,7 +64,7 @@ impl Struct {
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.push((name, value.into()));
+        Arc::make_mut(&mut self.fields).push((name, value.into()));
         self
     }
 
@@ -79,7 +82,7 @@ impl Struct {
 
 impl Value {
     pub(crate) fn any(value: impl Into<Value>) -> Self {
-        Self::Any(Box::new(value.into()))
+        Self::Any(Arc::new(value.into()))
     }
 
     pub(crate) fn refs(refs: impl IntoIterator<Item = MoRef>) -> Self {
@@ -99,24 +102,25 @@ impl Value {
         }
     }
 
-    fn schema_type(&self) -> String {
-        match self {
-            Self::Text(_) => "xsd:string".to_owned(),
-            Self::Bool(_) => "xsd:boolean".to_owned(),
-            Self::Short(_) => "xsd:short".to_owned(),
-            Self::Int(_) => "xsd:int".to_owned(),
-            Self::Long(_) => "xsd:long".to_owned(),
-            Self::Time(_) => "xsd:dateTime".to_owned(),
-            Self::Enum(ty, _) => (*ty).to_owned(),
-            Self::Ref(_) => "ManagedObjectReference".to_owned(),
-            Self::Struct(data) => data.ty.to_owned(),
+    fn schema_type(&self) -> Cow<'_, str> {
+        let name = match self {
+            Self::Text(_) => "xsd:string",
+            Self::Bool(_) => "xsd:boolean",
+            Self::Short(_) => "xsd:short",
+            Self::Int(_) => "xsd:int",
+            Self::Long(_) => "xsd:long",
+            Self::Time(_) => "xsd:dateTime",
+            Self::Enum(ty, _) => ty,
+            Self::Ref(_) => "ManagedObjectReference",
+            Self::Struct(data) => data.ty,
             Self::Array(item, _) => {
                 let (first, rest) = item.split_at(1);
-                format!("ArrayOf{}{rest}", first.to_uppercase())
+                return format!("ArrayOf{}{rest}", first.to_uppercase()).into();
             }
-            Self::Fault(fault) => fault.name.clone(),
-            Self::Any(inner) => inner.schema_type(),
-        }
+            Self::Fault(fault) => &fault.name,
+            Self::Any(inner) => return inner.schema_type(),
+        };
+        name.into()
     }
 
     /// Writes the value as element `name` where the schema declares its type.
@@ -144,16 +148,16 @@ impl Value {
     }
 
     fn write_element(&self, name: &str, typed: bool, out: &mut String) {
-        write!(out, "<{name}").expect("writing to a string");
+        out.extend(["<", name]);
         if typed {
-            write!(out, " xsi:type=\"{}\"", self.schema_type()).expect("writing to a string");
+            out.extend([" xsi:type=\"", &self.schema_type(), "\""]);
         }
         if let Self::Ref(moref) = self {
-            write!(out, " type=\"{}\"", escape(&moref.ty)).expect("writing to a string");
+            out.extend([" type=\"", &escape(&*moref.ty), "\""]);
         }
         out.push('>');
         match self {
-            Self::Text(text) => out.push_str(&partial_escape(text.as_str())),
+            Self::Text(text) => out.push_str(&partial_escape(&**text)),
             Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
             Self::Short(number) => write!(out, "{number}").expect("writing to a string"),
             Self::Int(number) => write!(out, "{number}").expect("writing to a string"),
@@ -162,9 +166,9 @@ impl Value {
                 write!(out, "{}", time.format("%Y-%m-%dT%H:%M:%S%.6fZ")).expect("writing to a string");
             }
             Self::Enum(_, member) => out.push_str(member),
-            Self::Ref(moref) => out.push_str(&escape(&moref.id)),
+            Self::Ref(moref) => out.push_str(&escape(&*moref.id)),
             Self::Struct(data) => {
-                for (field, value) in &data.fields {
+                for (field, value) in &*data.fields {
                     value.write(field, out);
                 }
             }
@@ -180,7 +184,7 @@ impl Value {
             }
             Self::Any(inner) => inner.write_element(name, typed, out),
         }
-        write!(out, "</{name}>").expect("writing to a string");
+        out.extend(["</", name, ">"]);
     }
 }
 
@@ -194,8 +198,14 @@ macro_rules! from {
     };
 }
 
-from!(&str => Text, String => Text, &String => Text, bool => Bool, i16 => Short, i32 => Int, i64 => Long,
+from!(&str => Text, String => Text, Arc<str> => Text, bool => Bool, i16 => Short, i32 => Int, i64 => Long,
     DateTime<Utc> => Time, MoRef => Ref, Struct => Struct);
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::Text(text.as_str().into())
+    }
+}
 
 impl From<&MoRef> for Value {
     fn from(moref: &MoRef) -> Self {

@@ -76,6 +76,56 @@ async fn updates_too_many_for_one_reply_are_truncated_and_follow() {
 }
 
 #[tokio::test]
+async fn what_changes_between_two_pieces_and_what_leaves_the_view_is_told() {
+    let sim = Vsim::builder().vms(7).page_size(3).start().await.unwrap();
+    let client = Client::log_in(&sim).await;
+    let collector = client.manager("propertyCollector");
+    let made = client
+        .ok(
+            "CreateContainerView",
+            client.manager("viewManager"),
+            "<container type=\"Folder\">group-d1</container><type>VirtualMachine</type><recursive>true</recursive>",
+        )
+        .await;
+    let view = first(&made, "returnval").to_owned();
+    let object = format!(
+        "<obj type=\"ContainerView\">{view}</obj><skip>true</skip><selectSet xsi:type=\"TraversalSpec\">\
+         <name>v</name><type>ContainerView</type><path>view</path></selectSet>"
+    );
+    client.ok("CreateFilter", collector, &filter_spec(&object, VM.0, "name")).await;
+    let next = async |version: &str| {
+        let arguments =
+            format!("<version>{version}</version><options><maxWaitSeconds>0</maxWaitSeconds></options>");
+        client.ok("WaitForUpdatesEx", collector, &arguments).await
+    };
+    let piece = next("").await;
+    let (told, version) = (all(&piece, "obj")[0].to_owned(), first(&piece, "version").to_owned());
+    assert_eq!(all(&piece, "truncated"), ["true"]);
+    sim.rename(&told, "renamed").unwrap();
+    let ids: Vec<String> = (101..108).map(|number| format!("vm-{number}")).collect();
+    let (first_told, untold): (Vec<_>, Vec<_>) =
+        ids.iter().partition(|id| all(&piece, "obj").contains(&id.as_str()));
+    assert_eq!((first_told.len(), untold.len()), (3, 4));
+    sim.remove_vm(untold[0]).unwrap();
+    let piece = next(&version).await;
+    assert!(all(&piece, "val").contains(&"renamed"), "{piece}");
+    assert_eq!(all(&piece, "kind"), ["modify", "enter", "enter"]);
+    let piece = next(first(&piece, "version")).await;
+    assert_eq!((all(&piece, "kind"), all(&piece, "truncated").len()), (vec!["enter"], 0));
+    let version = first(&piece, "version").to_owned();
+    assert!(all(&next(&version).await, "version").is_empty(), "nothing is told twice");
+    client.ok("DestroyView", ("ContainerView", &view), "").await;
+    let (mut version, mut left) = (version, 0);
+    while left < 6 {
+        let piece = next(&version).await;
+        assert!(all(&piece, "kind").iter().all(|kind| *kind == "leave"), "{piece}");
+        left += all(&piece, "kind").len();
+        version = first(&piece, "version").to_owned();
+    }
+    assert!(all(&next(&version).await, "version").is_empty());
+}
+
+#[tokio::test]
 async fn a_wait_is_cancelled_by_name_and_by_logout() {
     let sim = Vsim::builder().start().await.unwrap();
     let client = Client::log_in(&sim).await;
