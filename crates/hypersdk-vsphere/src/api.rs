@@ -22,7 +22,7 @@ pub(crate) use ovf_manager::{CreateDescriptor, OvfFile};
 pub(crate) use property_collector::{
     ContinueRetrievePropertiesEx, CreateFilter, CreatePropertyCollector, DestroyPropertyCollector,
     FilterSpec, ObjectContent, ObjectSpec, ObjectUpdate, PropertySpec, RetrievePropertiesEx, Select,
-    Traversal, Updates, WaitForUpdatesEx,
+    Traversal, UnreadUpdates, WaitForUnreadUpdates, WaitForUpdatesEx,
 };
 pub(crate) use search_index::{FindByInventoryPath, FindByUuid};
 pub(crate) use service_instance::{RetrieveServiceContent, ServiceContent};
@@ -55,10 +55,8 @@ macro_rules! method {
                 $write
             }
 
-            fn read(
-                &self,
-                $reader: &mut crate::soap::ReplyReader<'_>,
-            ) -> Result<$reply, crate::soap::CallError> {
+            fn read(&self, document: String) -> Result<$reply, crate::soap::CallError> {
+                let $reader = &mut crate::soap::ReplyReader::open(&document)?;
                 Ok($read)
             }
         }

@@ -91,6 +91,30 @@ async fn a_large_inventory_is_read_in_few_calls_and_then_listed_without_any() {
 }
 
 #[tokio::test]
+async fn an_inventory_told_in_pieces_is_whole_although_it_changes_between_them() {
+    let sim = builder().vms(40).page_size(3).soap_delay(Duration::from_millis(2)).start().await.unwrap();
+    let (provider, inventory) = provider(config(&sim));
+    let renaming = async {
+        for number in 1..=8 {
+            while sim.log().calls("WaitForUpdatesEx") < number {
+                tokio::task::yield_now().await;
+            }
+            // Told of already, or not yet.
+            for id in [format!("vm-{}", 100 + number), format!("vm-{}", 140 - number)] {
+                sim.rename(&id, &format!("new-{id}")).unwrap();
+            }
+        }
+    };
+    let (before, ()) = tokio::join!(paths(&*inventory), renaming);
+    assert_eq!(before.len(), 40);
+    let now = sim.vm_paths();
+    assert_eq!(now.iter().filter(|path| path.contains("/new-vm-")).count(), 16);
+    shows(&*inventory, AT_LAST, |vms| vms.iter().map(|vm| &vm.path).eq(&now)).await;
+    assert_eq!(inventory.stats().readings, 1, "{:?}", inventory.stats());
+    end(&sim, &provider).await;
+}
+
+#[tokio::test]
 async fn what_happens_at_the_server_shows_here() {
     let sim = builder().start().await.unwrap();
     let (provider, inventory) = provider(config(&sim));
@@ -136,9 +160,11 @@ async fn a_session_that_ends_while_it_waits_is_replaced_and_followers_miss_nothi
         sim.terminate_sessions();
         let (from, to) = (format!("web-0{}", round + 1), format!("web-0{}", round + 2));
         sim.rename(&from, &to).unwrap();
-        let VmChange::Changed(vm) = next(&mut changes).await else { panic!("it was renamed") };
+        // The waits between attempts that broke off grow beyond what is soon.
+        let change = tokio::time::timeout(AT_LAST, changes.next()).await.expect("a change").expect("no end");
+        let VmChange::Changed(vm) = change else { panic!("it was renamed: {change:?}") };
         assert_eq!(vm.name, to);
-        shows(&*inventory, SOON, |vms| has(vms, &to) && !has(vms, &from)).await;
+        shows(&*inventory, AT_LAST, |vms| has(vms, &to) && !has(vms, &from)).await;
     }
     assert!(inventory.stats().readings >= 4, "{:?}", inventory.stats());
     drop(changes);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::method;
-use crate::soap::{CallError, Element, Fault, FaultKind, Malformed, MoRef, Properties, ReplyReader, Writer};
+use crate::soap::{
+    CallError, Element, Fault, FaultKind, Malformed, MoRef, Name, Properties, ReplyReader, Writer, name,
+};
 
 /// Which properties of which objects.
 #[derive(Debug, Clone)]
@@ -100,39 +102,44 @@ pub(crate) struct ObjectContent {
 }
 
 impl ObjectContent {
-    fn read(element: Element) -> Result<Self, CallError> {
-        let object = element.child("obj").ok_or_else(|| Malformed::missing("obj", "objects"))?.moref()?;
-        session_must_be_alive(&element)?;
-        Ok(ObjectContent { object, properties: named_values(element, "propSet") })
+    /// Of an element just entered.
+    fn read(reply: &mut ReplyReader<'_>) -> Result<Self, CallError> {
+        let (mut object, mut properties) = (None, Properties::new());
+        while let Some(part) = reply.enter_child()? {
+            match &*part.name {
+                "obj" => object = Some(reply.fill(part)?.moref()?),
+                "propSet" => {
+                    if let (Some(name), Some(value)) = named_value(reply)? {
+                        properties.insert(name, value);
+                    }
+                }
+                "missingSet" => session_must_be_alive(&reply.fill(part)?)?,
+                _ => drop(reply.text()?),
+            }
+        }
+        Ok(ObjectContent { object: object.ok_or_else(|| Malformed::missing("obj", "objects"))?, properties })
     }
 }
 
 /// Some servers say in each property that the session is gone, instead of failing the call.
-fn session_must_be_alive(element: &Element) -> Result<(), CallError> {
-    let faults = element.all("missingSet").filter_map(|missing| missing.child("fault"));
-    match faults.map(Fault::from_localized).find(|fault| fault.kind() == FaultKind::NotAuthenticated) {
-        Some(fault) => Err(CallError::Fault(Box::new(fault))),
-        None => Ok(()),
+fn session_must_be_alive(missing: &Element) -> Result<(), CallError> {
+    match missing.child("fault").map(Fault::from_localized) {
+        Some(fault) if fault.kind() == FaultKind::NotAuthenticated => Err(CallError::Fault(Box::new(fault))),
+        _ => Ok(()),
     }
 }
 
-/// The `name` and `val` of each child called `set`.
-fn named_values(element: Element, set: &str) -> Properties {
-    let mut properties = Properties::new();
-    for entry in element.children.into_iter().filter(|child| child.name == set) {
-        let (mut name, mut value) = (None, None);
-        for part in entry.children {
-            match part.name.as_str() {
-                "name" => name = Some(part.text),
-                "val" => value = Some(part),
-                _ => {}
-            }
-        }
-        if let (Some(name), Some(value)) = (name, value) {
-            properties.insert(name, value);
+/// The `name` and `val` of an element just entered.
+fn named_value(reply: &mut ReplyReader<'_>) -> Result<(Option<Name>, Option<Element>), Malformed> {
+    let (mut named, mut value) = (None, None);
+    while let Some(part) = reply.enter_child()? {
+        match &*part.name {
+            "name" => named = Some(name(&reply.text()?)),
+            "val" => value = Some(reply.fill(part)?),
+            _ => drop(reply.text()?),
         }
     }
-    properties
+    Ok((named, value))
 }
 
 /// A page of a retrieval; `token` asks for the next one.
@@ -148,11 +155,11 @@ impl Page {
         if !reply.enter_value()? {
             return Ok(page);
         }
-        while let Some(child) = reply.next_child()? {
-            match child.name.as_str() {
-                "token" => page.token = Some(child.text).filter(|token| !token.is_empty()),
-                "objects" => page.objects.push(ObjectContent::read(child)?),
-                _ => {}
+        while let Some(child) = reply.enter_child()? {
+            match &*child.name {
+                "token" => page.token = Some(reply.text()?.into_owned()).filter(|token| !token.is_empty()),
+                "objects" => page.objects.push(ObjectContent::read(reply)?),
+                _ => drop(reply.text()?),
             }
         }
         Ok(page)
@@ -227,12 +234,10 @@ pub(crate) struct WaitForUpdatesEx {
     pub(crate) max_objects: Option<u32>,
 }
 
-/// What changed, and the version to wait from next.
+/// What changed, and the version to wait from next, which gives at once what this had no room for.
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
     pub(crate) version: String,
-    /// There is more, which the next call gives at once.
-    pub(crate) truncated: bool,
     pub(crate) objects: Vec<ObjectUpdate>,
 }
 
@@ -243,55 +248,123 @@ pub(crate) struct ObjectUpdate {
     /// It left the filter: it was deleted, or is not shown any more.
     pub(crate) left: bool,
     /// Properties by path; one without a value was unset.
-    pub(crate) changes: Vec<(String, Option<Element>)>,
+    pub(crate) changes: Vec<(Name, Option<Element>)>,
 }
 
 impl ObjectUpdate {
-    fn read(element: Element) -> Result<Self, CallError> {
-        session_must_be_alive(&element)?;
-        let object = element.child("obj").ok_or_else(|| Malformed::missing("obj", "objectSet"))?.moref()?;
-        let left = element.text_at("kind") == Some("leave");
-        let mut changes = Vec::new();
-        for change in element.children.into_iter().filter(|child| child.name == "changeSet") {
-            let (mut name, mut value) = (None, None);
-            for part in change.children {
-                match part.name.as_str() {
-                    "name" => name = Some(part.text),
-                    "val" => value = Some(part),
-                    _ => {}
+    /// Of an element just entered.
+    fn read(reply: &mut ReplyReader<'_>) -> Result<Self, CallError> {
+        let (mut object, mut left, mut changes) = (None, false, Vec::new());
+        while let Some(part) = reply.enter_child()? {
+            match &*part.name {
+                "kind" => left = reply.text()? == "leave",
+                "obj" => object = Some(reply.fill(part)?.moref()?),
+                "changeSet" => {
+                    let (name, value) = named_value(reply)?;
+                    changes.extend(name.map(|name| (name, value)));
                 }
+                "missingSet" => session_must_be_alive(&reply.fill(part)?)?,
+                _ => drop(reply.text()?),
             }
-            changes.extend(name.map(|name| (name, value)));
         }
+        let object = object.ok_or_else(|| Malformed::missing("obj", "objectSet"))?;
         Ok(ObjectUpdate { object, left, changes })
     }
 }
 
 impl Updates {
-    /// Object by object, so that a large reply is never a large tree.
-    fn read(reply: &mut ReplyReader<'_>) -> Result<Option<Self>, CallError> {
+    fn read(document: &str) -> Result<Option<Self>, CallError> {
+        let mut updates = Updates::default();
+        let found = each_update(document, |update| updates.objects.push(update))?;
+        Ok(found.map(|(version, _)| Updates { version, ..updates }))
+    }
+}
+
+/// Gives object by object to `take`, so that a large reply is never a large tree; then its version, and whether it was
+/// truncated. None if there is no news.
+fn each_update(
+    document: &str,
+    mut take: impl FnMut(ObjectUpdate),
+) -> Result<Option<(String, bool)>, CallError> {
+    let reply = &mut ReplyReader::open(document)?;
+    if !reply.enter_value()? {
+        return Ok(None);
+    }
+    let (mut version, mut truncated) = (None, false);
+    while let Some(child) = reply.enter_child()? {
+        match &*child.name {
+            "version" => version = Some(reply.text()?.into_owned()),
+            "truncated" => truncated = reply.text()?.trim() == "true",
+            "filterSet" => {
+                while let Some(part) = reply.enter_child()? {
+                    match &*part.name {
+                        "objectSet" => take(ObjectUpdate::read(reply)?),
+                        _ => drop(reply.text()?),
+                    }
+                }
+            }
+            _ => drop(reply.text()?),
+        }
+    }
+    let version = version.ok_or_else(|| Malformed::missing("version", "returnval"))?;
+    Ok(Some((version, truncated)))
+}
+
+/// An answer to [`WaitForUpdatesEx`] of which only the version has been read, which is all it takes to ask for the
+/// next one.
+#[derive(Debug)]
+pub(crate) struct UnreadUpdates {
+    pub(crate) version: String,
+    document: String,
+}
+
+impl UnreadUpdates {
+    fn new(document: String) -> Result<Option<Self>, CallError> {
+        let reply = &mut ReplyReader::open(&document)?;
         if !reply.enter_value()? {
             return Ok(None);
         }
-        let (mut updates, mut version) = (Updates::default(), None);
         while let Some(child) = reply.enter_child()? {
-            match child.name.as_str() {
-                "version" => version = Some(reply.fill(child)?.text),
-                "truncated" => updates.truncated = reply.fill(child)?.text.trim() == "true",
-                "filterSet" => {
-                    while let Some(part) = reply.enter_child()? {
-                        let is_object = part.name == "objectSet";
-                        let part = reply.fill(part)?;
-                        if is_object {
-                            updates.objects.push(ObjectUpdate::read(part)?);
-                        }
-                    }
-                }
-                _ => drop(reply.fill(child)?),
+            // By the schema it is the first.
+            if child.name == "version" {
+                let version = reply.text()?.into_owned();
+                return Ok(Some(UnreadUpdates { version, document }));
             }
+            reply.text()?;
         }
-        updates.version = version.ok_or_else(|| Malformed::missing("version", "returnval"))?;
-        Ok(Some(updates))
+        Err(Malformed::missing("version", "returnval").into())
+    }
+
+    /// Gives what changed to `take`, object by object. True if there is more, which the next call gives at once.
+    pub(crate) fn each(&self, take: impl FnMut(ObjectUpdate)) -> Result<bool, CallError> {
+        Ok(each_update(&self.document, take)?.is_some_and(|(_, truncated)| truncated))
+    }
+}
+
+/// [`WaitForUpdatesEx`], whose answer somebody else is going to read.
+#[derive(Debug)]
+pub(crate) struct WaitForUnreadUpdates(pub(crate) WaitForUpdatesEx);
+
+impl crate::soap::Call for WaitForUnreadUpdates {
+    const METHOD: &'static str = WaitForUpdatesEx::METHOD;
+    const IDEMPOTENT: bool = WaitForUpdatesEx::IDEMPOTENT;
+    const SESSION_BOUND: bool = WaitForUpdatesEx::SESSION_BOUND;
+    type Reply = Option<UnreadUpdates>;
+
+    fn this(&self) -> &MoRef {
+        self.0.this()
+    }
+
+    fn write(&self, out: &mut Writer) {
+        self.0.write(out);
+    }
+
+    fn read(&self, document: String) -> Result<Self::Reply, CallError> {
+        UnreadUpdates::new(document)
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.patience()
     }
 }
 
@@ -315,8 +388,8 @@ impl crate::soap::Call for WaitForUpdatesEx {
         });
     }
 
-    fn read(&self, reply: &mut ReplyReader<'_>) -> Result<Self::Reply, CallError> {
-        Updates::read(reply)
+    fn read(&self, document: String) -> Result<Self::Reply, CallError> {
+        Updates::read(&document)
     }
 
     fn patience(&self) -> Duration {
@@ -344,13 +417,20 @@ mod tests {
             max_wait: Duration::ZERO,
             max_objects: Some(2),
         };
-        let updates = call.read(&mut ReplyReader::open(xml).unwrap()).unwrap().unwrap();
-        assert_eq!((updates.version.as_str(), updates.truncated), ("4", true));
+        let updates = call.read(xml.to_owned()).unwrap().unwrap();
+        assert_eq!(updates.version, "4");
         let [changed, left] = &updates.objects[..] else { panic!("{updates:?}") };
         assert_eq!(changed.changes[0].1.as_ref().unwrap().text, "web");
-        assert_eq!((changed.changes[1].0.as_str(), &changed.changes[1].1), ("parentVApp", &None));
+        assert_eq!((&*changed.changes[1].0, &changed.changes[1].1), ("parentVApp", &None));
         assert_eq!((left.object.id.as_str(), left.left, changed.left), ("vm-2", true, false));
+        let unread = WaitForUnreadUpdates(call);
+        let mut seen = Vec::new();
+        let told = unread.read(xml.to_owned()).unwrap().unwrap();
+        assert_eq!(told.version, "4");
+        assert!(told.each(|update| seen.push(update)).unwrap());
+        assert_eq!(format!("{seen:?}"), format!("{:?}", updates.objects));
         let nothing = xml.replace("<returnval>", "<other>").replace("</returnval>", "</other>");
-        assert!(call.read(&mut ReplyReader::open(&nothing).unwrap()).unwrap().is_none());
+        assert!(unread.0.read(nothing.clone()).unwrap().is_none());
+        assert!(unread.read(nothing).unwrap().is_none());
     }
 }

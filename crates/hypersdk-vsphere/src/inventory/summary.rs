@@ -70,8 +70,7 @@ impl Entry {
         let items = value.map(|list| list.children.as_slice()).unwrap_or_default();
         let number = || text.and_then(|text| text.parse().ok());
         let count = || text.and_then(|text| text.parse().ok());
-        let mut reference =
-            || value.and_then(|value| value.moref().ok()).map(|object| texts.keep(&object.id));
+        let mut reference = || value.and_then(Element::object_id).map(|id| texts.keep(id));
         match path {
             "name" => self.name = text.unwrap_or_default().into(),
             "parent" => self.parent = reference(),
@@ -79,8 +78,8 @@ impl Entry {
             "runtime.powerState" => self.power = text.map(power::read),
             "runtime.host" => self.host = reference(),
             "datastore" => {
-                let ids = items.iter().filter_map(|item| item.moref().ok());
-                self.datastores = ids.map(|datastore| texts.keep(&datastore.id)).collect();
+                self.datastores =
+                    items.iter().filter_map(Element::object_id).map(|id| texts.keep(id)).collect();
             }
             "customValue" => {
                 let pair = |item: &Element| Some((item.number("key")?, item.text_at("value")?.into()));

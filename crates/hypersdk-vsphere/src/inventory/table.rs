@@ -7,7 +7,7 @@ use hypersdk_core::VmSummary;
 use super::paths::Ancestors;
 use super::summary::{Entry, Texts};
 use crate::api::ObjectUpdate;
-use crate::soap::{Element, MoRef, Properties};
+use crate::soap::{Element, MoRef, Name, Properties};
 
 /// What an update meant for the VMs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Table {
         if self.vms.len() > count { Effect::Added(object.id) } else { Effect::Changed(object.id) }
     }
 
-    fn apply_other(&mut self, object: MoRef, left: bool, changes: Vec<(String, Option<Element>)>) -> Effect {
+    fn apply_other(&mut self, object: MoRef, left: bool, changes: Vec<(Name, Option<Element>)>) -> Effect {
         if left {
             self.others.remove(&object);
             return Effect::Ancestors;
@@ -170,7 +170,7 @@ mod tests {
         let orphan = ObjectUpdate {
             object: MoRef::new("VirtualMachine", "vm-1"),
             left: false,
-            changes: vec![("parent".to_owned(), None)],
+            changes: vec![("parent".into(), None)],
         };
         assert_eq!(table.apply(orphan), changed);
         assert_eq!(paths(&table), ["/vm/b", "/z"]);

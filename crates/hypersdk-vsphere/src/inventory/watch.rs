@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, LONGEST_WAIT};
 use super::table::{Effect, Table};
-use crate::api::Updates;
+use crate::api::{ObjectUpdate, UnreadUpdates};
 use crate::config::InventoryConfig;
 use crate::pool::Sessions;
 use crate::session::Scope;
@@ -135,11 +135,11 @@ impl Shared {
     }
 
     /// Notes news, or that there are none.
-    fn hear(&self, news: Option<Updates>) {
+    fn hear(&self, news: Option<Vec<ObjectUpdate>>) {
         let mut state = self.state();
         state.heard = Instant::now();
         let Some(news) = news else { return };
-        let effects: Vec<Effect> = news.objects.into_iter().map(|update| state.table.apply(update)).collect();
+        let effects: Vec<Effect> = news.into_iter().map(|update| state.table.apply(update)).collect();
         state.changes += effects.len() as u64;
         state.copy = None;
         if effects.contains(&Effect::Ancestors) {
@@ -353,7 +353,14 @@ async fn watch(shared: &Shared, sessions: &Sessions, idle: Duration, luck: &mut 
     shared.read(table);
     luck.read = true;
     loop {
-        let news = feed.news().await.map_err(explain)?;
+        let news = match feed.news().await.map_err(explain)? {
+            Some(news) => {
+                let mut updates = Vec::new();
+                news.each(|update| updates.push(update)).map_err(explain)?;
+                Some(updates)
+            }
+            None => None,
+        };
         luck.broken = 0;
         shared.hear(news);
         if shared.is_unasked(idle) {
@@ -366,16 +373,41 @@ async fn watch(shared: &Shared, sessions: &Sessions, idle: Duration, luck: &mut 
 async fn read(scope: Scope) -> Result<(Feed, Table), CallError> {
     let mut feed = Feed::open(scope).await?;
     let mut table = Table::new(feed.root());
-    loop {
-        let told = feed.told().await?;
-        for update in told.objects {
-            table.apply(update);
+    let mut told = feed.first().await?;
+    while let Some(piece) = told {
+        let mut reading = tokio::task::spawn_blocking(move || take_in(table, &piece));
+        let mut next = None;
+        // Whether this is the last piece is seen when it has been read. What is asked for meanwhile is the next piece,
+        // or else the first news.
+        let read = loop {
+            tokio::select! {
+                read = &mut reading => break read,
+                answer = feed.news(), if next.is_none() => next = Some(answer),
+            }
+        };
+        let truncated;
+        (table, truncated) = read.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(_) => Err(CallError::SessionReplaced),
+        })?;
+        if !truncated {
+            next.into_iter().for_each(|answer| feed.put_back(answer));
+            break;
         }
-        if !told.truncated {
-            table.settle();
-            return Ok((feed, table));
-        }
+        told = match next {
+            Some(answer) => answer?,
+            None => feed.news().await?,
+        };
     }
+    table.settle();
+    Ok((feed, table))
+}
+
+/// A piece of the inventory goes into the table. True if it was not the last.
+fn take_in(mut table: Table, piece: &UnreadUpdates) -> Result<(Table, bool), CallError> {
+    let truncated = piece.each(|update| drop(table.apply(update)))?;
+    Ok((table, truncated))
 }
 
 /// The error that listening ended with. What went with a session is there again after a new reading.
@@ -383,11 +415,32 @@ fn explain(error: CallError) -> Error {
     let anew = match &error {
         CallError::SessionReplaced => true,
         CallError::Fault(fault) => {
-            matches!(fault.kind(), FaultKind::ManagedObjectNotFound | FaultKind::RequestCanceled)
-                || fault.type_name() == "InvalidCollectorVersion"
+            matches!(
+                fault.kind(),
+                // Found in an answer that was not read at once; the next call renews the session.
+                FaultKind::NotAuthenticated | FaultKind::ManagedObjectNotFound | FaultKind::RequestCanceled
+            ) || fault.type_name() == "InvalidCollectorVersion"
         }
         _ => false,
     };
     let error = error.into_error("watch the inventory");
     if anew { error.with_retry(RetryHint::Backoff) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::Fault;
+
+    #[test]
+    fn what_went_with_a_session_is_read_anew_wherever_that_was_noticed() {
+        for name in
+            ["NotAuthenticated", "ManagedObjectNotFound", "InvalidCollectorVersion", "RequestCanceled"]
+        {
+            let error = explain(CallError::Fault(Box::new(Fault::new(name, "x"))));
+            assert!(error.is_retryable(), "{name}");
+        }
+        assert!(explain(CallError::SessionReplaced).is_retryable());
+        assert!(!explain(CallError::Fault(Box::new(Fault::new("NoPermission", "x")))).is_retryable());
+    }
 }

@@ -1,10 +1,13 @@
 //! A small XML tree: what one object of a reply is read into.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
+
+use super::names::{Name, name};
 
 /// A reply that is not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,17 +46,17 @@ impl fmt::Display for MoRef {
 }
 
 /// Property values of one object by path.
-pub(crate) type Properties = BTreeMap<String, Element>;
+pub(crate) type Properties = BTreeMap<Name, Element>;
 
 /// An element with its namespace prefix dropped. vSphere uses one namespace for all its elements, and
 /// servers differ in the prefixes they choose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Element {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     /// The value of `xsi:type` without its prefix.
-    pub(crate) xsi_type: Option<String>,
+    pub(crate) xsi_type: Option<Name>,
     /// The value of the plain attribute `type`, which managed object references carry.
-    object_type: Option<String>,
+    object_type: Option<Name>,
     pub(crate) text: String,
     pub(crate) children: Vec<Element>,
 }
@@ -100,10 +103,15 @@ impl Element {
 
     /// This element as a managed object reference.
     pub(crate) fn moref(&self) -> Result<MoRef, Malformed> {
-        match &self.object_type {
-            Some(kind) if !self.text.is_empty() => Ok(MoRef::new(kind, &self.text)),
+        match (&self.object_type, self.object_id()) {
+            (Some(kind), Some(id)) => Ok(MoRef::new(kind.as_ref(), id)),
             _ => Err(Malformed(format!("<{}> is not a managed object reference", self.name))),
         }
+    }
+
+    /// The id of the managed object that this element refers to, if it does.
+    pub(crate) fn object_id(&self) -> Option<&str> {
+        self.object_type.as_ref().filter(|_| !self.text.is_empty()).map(|_| self.text.as_str())
     }
 
     /// The child of that name as a managed object reference, if it is there.
@@ -112,26 +120,18 @@ impl Element {
     }
 }
 
-fn attribute_value(attribute: &quick_xml::events::attributes::Attribute<'_>) -> Result<String, Malformed> {
-    attribute
-        .normalized_value(XmlVersion::Implicit1_0)
-        .map(|value| value.into_owned())
-        .map_err(Malformed::from)
-}
-
 fn begin(start: &BytesStart<'_>) -> Result<Element, Malformed> {
-    let mut element = Element { name: start.local_name().as_ref().to_owned(), ..Element::default() };
-    for attribute in start.attributes() {
+    let mut element = Element { name: name(start.local_name().as_ref()), ..Element::default() };
+    for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| Malformed(format!("bad attribute: {error}")))?;
         if attribute.key.local_name().as_ref() != "type" {
             continue;
         }
-        let value = attribute_value(&attribute)?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0)?;
         if attribute.key.prefix().is_some() {
-            let local = value.rsplit(':').next().unwrap_or_default().to_owned();
-            element.xsi_type = Some(local);
+            element.xsi_type = value.rsplit(':').next().map(name);
         } else {
-            element.object_type = Some(value);
+            element.object_type = Some(name(&value));
         }
     }
     Ok(element)
@@ -166,8 +166,25 @@ impl<'a> Pull<'a> {
             match self.reader.read_event()? {
                 Event::Start(start) => return Ok(Next::Entered(begin(&start)?)),
                 Event::End(_) | Event::Eof => return Ok(Next::Left),
-                Event::DocType(_) => return Err(Malformed("a document type is not allowed".to_owned())),
+                Event::DocType(_) => return Err(document_type()),
                 _ => {}
+            }
+        }
+    }
+
+    /// Reads the text of an element just entered, and over what elements it may have.
+    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let mut all = Cow::Borrowed("");
+        loop {
+            match self.reader.read_event()? {
+                Event::Start(start) => drop(self.fill(begin(&start)?)?),
+                Event::End(_) => return Ok(all),
+                Event::Text(text) => join(&mut all, text.xml10_content()),
+                Event::CData(text) => join(&mut all, text.xml10_content()),
+                Event::GeneralRef(reference) => join(&mut all, Cow::Owned(resolve(&reference)?)),
+                Event::Eof => return Err(cut_off()),
+                Event::DocType(_) => return Err(document_type()),
+                Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             }
         }
     }
@@ -209,22 +226,40 @@ impl<'a> Pull<'a> {
                 }
                 Event::GeneralRef(reference) => {
                     let parent = open.last_mut().expect("the root stays open until its end tag");
-                    match reference.resolve_char_ref()? {
-                        Some(character) => parent.text.push(character),
-                        None => {
-                            let name = reference.xml10_content();
-                            let text = quick_xml::escape::resolve_predefined_entity(&name)
-                                .ok_or_else(|| Malformed(format!("unknown entity &{name};")))?;
-                            parent.text.push_str(text);
-                        }
-                    }
+                    parent.text.push_str(&resolve(&reference)?);
                 }
-                Event::Eof => return Err(Malformed("the document ends in the middle".to_owned())),
-                Event::DocType(_) => return Err(Malformed("a document type is not allowed".to_owned())),
+                Event::Eof => return Err(cut_off()),
+                Event::DocType(_) => return Err(document_type()),
                 Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             }
         }
     }
+}
+
+fn join<'a>(all: &mut Cow<'a, str>, more: Cow<'a, str>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.to_mut().push_str(&more);
+    }
+}
+
+/// What a reference to a character or an entity stands for.
+fn resolve(reference: &BytesRef<'_>) -> Result<String, Malformed> {
+    if let Some(character) = reference.resolve_char_ref()? {
+        return Ok(character.into());
+    }
+    let name = reference.xml10_content();
+    let text = quick_xml::escape::resolve_predefined_entity(&name);
+    text.map(str::to_owned).ok_or_else(|| Malformed(format!("unknown entity &{name};")))
+}
+
+fn cut_off() -> Malformed {
+    Malformed("the document ends in the middle".to_owned())
+}
+
+fn document_type() -> Malformed {
+    Malformed("a document type is not allowed".to_owned())
 }
 
 impl fmt::Debug for Pull<'_> {
@@ -267,6 +302,20 @@ mod tests {
         assert_eq!(element.text, "");
         assert_eq!(element.text_at("b"), Some(" x & A<z> "));
         assert_eq!(element.text_at("c"), Some(""));
+    }
+
+    #[test]
+    fn the_text_of_an_element_is_the_same_whole_or_alone() {
+        for content in ["plain", " x &amp; &#65;<![CDATA[<z>]]> ", "", "a&lt;b"] {
+            let document = format!("<a><b>{content}</b><c>1</c></a>");
+            let mut pull = Pull::new(&document);
+            assert!(matches!(pull.next(), Ok(Next::Entered(_))));
+            assert!(matches!(pull.next(), Ok(Next::Entered(_))));
+            assert_eq!(pull.text().unwrap(), parse(&document).unwrap().text_at("b").unwrap());
+            assert!(matches!(pull.next(), Ok(Next::Entered(next)) if next.name == "c"));
+        }
+        let mut pull = Pull::new("<b>cut");
+        assert!(pull.next().is_ok() && pull.text().is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Envelopes: a call becomes a document, a document becomes a reply or a fault.
 
+use std::borrow::Cow;
+
 use super::element::{Element, Malformed, MoRef, Next, Pull};
 use super::fault::Fault;
 use super::transport::CallError;
@@ -23,8 +25,8 @@ pub(crate) trait Call: Send + Sync {
     /// Writes the parameters after `_this`, in wire order.
     fn write(&self, _out: &mut Writer) {}
 
-    /// Reads the reply.
-    fn read(&self, reply: &mut ReplyReader<'_>) -> Result<Self::Reply, CallError>;
+    /// Reads the reply, a document.
+    fn read(&self, document: String) -> Result<Self::Reply, CallError>;
 
     /// How long the server may take on purpose, in addition to the usual time limit.
     fn patience(&self) -> std::time::Duration {
@@ -102,21 +104,13 @@ impl<'a> ReplyReader<'a> {
         self.value()?.moref()
     }
 
-    /// Steps into the first `returnval`, if there is one; [`next_child`](Self::next_child) then reads it.
+    /// Steps into the first `returnval`, if there is one; [`enter_child`](Self::enter_child) goes on from there.
     pub(crate) fn enter_value(&mut self) -> Result<bool, Malformed> {
         Ok(self.enter()?.is_some())
     }
 
-    /// The next child of the `returnval` stepped into, whole.
-    pub(crate) fn next_child(&mut self) -> Result<Option<Element>, Malformed> {
-        match self.pull.next()? {
-            Next::Entered(element) => self.pull.fill(element).map(Some),
-            Next::Left => Ok(None),
-        }
-    }
-
-    /// As [`next_child`](Self::next_child), but only steps into it: [`fill`](Self::fill) reads it, or this again its
-    /// own children. `None` steps out.
+    /// Steps into the next child of the element stepped into: [`fill`](Self::fill) reads it whole, [`text`](Self::text)
+    /// its text, or this again its own children. `None` steps out.
     pub(crate) fn enter_child(&mut self) -> Result<Option<Element>, Malformed> {
         match self.pull.next()? {
             Next::Entered(element) => Ok(Some(element)),
@@ -127,6 +121,11 @@ impl<'a> ReplyReader<'a> {
     /// The rest of an element that was stepped into.
     pub(crate) fn fill(&mut self, element: Element) -> Result<Element, Malformed> {
         self.pull.fill(element)
+    }
+
+    /// The text of an element that was stepped into.
+    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        self.pull.text()
     }
 
     fn enter(&mut self) -> Result<Option<Element>, Malformed> {
@@ -164,8 +163,8 @@ mod tests {
             out.text("newName", self.name);
         }
 
-        fn read(&self, reply: &mut ReplyReader<'_>) -> Result<Self::Reply, CallError> {
-            let mut values = Vec::new();
+        fn read(&self, document: String) -> Result<Self::Reply, CallError> {
+            let (mut reply, mut values) = (ReplyReader::open(&document)?, Vec::new());
             while let Some(value) = reply.next_value()? {
                 values.push(value);
             }
@@ -189,7 +188,7 @@ mod tests {
             <Rename_TaskResponse xmlns="urn:vim25"><returnval type="Task">task-1</returnval>
             <returnval type="Task">task-2</returnval></Rename_TaskResponse></s:Body></s:Envelope>"#;
         let call = Rename { vm: MoRef::new("VirtualMachine", "vm-1"), name: "x" };
-        let values = call.read(&mut ReplyReader::open(xml).unwrap()).unwrap();
+        let values = call.read(xml.to_owned()).unwrap();
         let ids: Vec<_> = values.iter().map(|value| value.text.as_str()).collect();
         assert_eq!(ids, ["task-1", "task-2"]);
     }

@@ -107,12 +107,12 @@ impl Fault {
     fn from_detail(element: &Element, message: &str) -> Self {
         // Some servers leave xsi:type out in a SOAP fault; the element is then named `<Type>Fault`.
         let by_name = || element.name.strip_suffix("Fault").unwrap_or(&element.name).to_owned();
-        let type_name = element.xsi_type.clone().unwrap_or_else(by_name);
+        let type_name = element.xsi_type.as_deref().map_or_else(by_name, str::to_owned);
         let details = element
             .children
             .iter()
             .filter(|child| child.children.is_empty() && !child.text.is_empty())
-            .map(|child| (child.name.clone(), child.text.clone()))
+            .map(|child| (child.name.to_string(), child.text.clone()))
             .collect();
         Fault { type_name, message: message.trim().to_owned(), details }
     }

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use url::Url;
 
 use super::element::Malformed;
-use super::envelope::{Call, ReplyReader, request};
+use super::envelope::{Call, request};
 use super::fault::Fault;
 use crate::http::{self, TransportError};
 
@@ -185,13 +185,12 @@ impl SoapClient {
         if status != StatusCode::OK && status != StatusCode::INTERNAL_SERVER_ERROR {
             return Err(CallError::Status { status, retry_after });
         }
-        let mut reader = match ReplyReader::open(&text) {
+        match call.read(text) {
             Err(CallError::Malformed(_)) if status != StatusCode::OK => {
-                return Err(CallError::Status { status, retry_after });
+                Err(CallError::Status { status, retry_after })
             }
-            other => other?,
-        };
-        Ok(Reply { value: call.read(&mut reader)?, cookie })
+            read => Ok(Reply { value: read?, cookie }),
+        }
     }
 }
 
