@@ -43,6 +43,10 @@ fn example_keys() -> BTreeMap<String, String> {
                 keys.insert(format!("{parent}.{inner}.{name}"), default.to_owned());
             }
             _ if parent != "webhooks" && keys.contains_key(name) => {}
+            _ if parent == "webhooks" => {
+                let default = if opens { "none" } else { default };
+                keys.insert(format!("webhooks[].{name}"), default.to_owned());
+            }
             _ if parent == "providers" => {
                 let default = if name == "name" { "none" } else { default };
                 keys.insert(format!("providers[].{name}"), default.to_owned());
@@ -60,12 +64,9 @@ fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// The rows of the section "Configuration" of docs/daemon.md: key and default.
+/// The rows of docs/configuration.md: key and default.
 fn documented_keys() -> BTreeMap<String, String> {
-    let text = read("docs/daemon.md");
-    let section = text.split("\n## Configuration\n").nth(1).expect("there is such a section");
-    let section = section.split("\n## ").next().expect("a first part");
-    section
+    read("docs/configuration.md")
         .lines()
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| `")?.split(" | ");
@@ -80,7 +81,7 @@ fn every_configuration_key_is_documented_with_its_default_and_no_other_is() {
     let (example, documented) = (example_keys(), documented_keys());
     assert!(example.len() > 30, "{example:#?}");
     for (key, default) in &example {
-        let shown = documented.get(key).unwrap_or_else(|| panic!("docs/daemon.md lacks {key}"));
+        let shown = documented.get(key).unwrap_or_else(|| panic!("docs/configuration.md lacks {key}"));
         assert_eq!(shown, default, "the default of {key}");
     }
     for key in documented.keys() {
@@ -187,4 +188,44 @@ fn every_crate_of_the_workspace_is_in_the_readme_and_in_the_architecture() {
             assert!(text.contains(&format!("`{name}`")), "{document} lacks {name}");
         }
     }
+}
+
+/// The pages that docs/SUMMARY.md lists, which is the book's table of contents.
+#[test]
+fn the_book_has_every_page_once() {
+    let mut listed = links(&read("docs/SUMMARY.md"));
+    let mut pages: Vec<String> = std::fs::read_dir(Path::new(ROOT).join("docs"))
+        .expect("docs/ reads")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8"))
+        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .collect();
+    listed.sort();
+    pages.sort();
+    assert_eq!(listed, pages);
+    assert!(read("book.toml").contains("src = \"docs\""));
+    for page in &pages {
+        let text = read(&format!("docs/{page}"));
+        let titles = text.lines().filter(|line| line.starts_with("# ")).count();
+        assert!(text.starts_with("# "), "{page} begins with its title");
+        assert!(titles >= 1, "{page} has a title");
+    }
+}
+
+/// Rust in the pages is a part of a program that is compiled and run.
+#[test]
+fn rust_in_the_pages_stands_in_an_example() {
+    let examples: String = std::fs::read_dir(Path::new(ROOT).join("examples/examples"))
+        .expect("the examples read")
+        .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("an example reads"))
+        .collect();
+    let mut found = 0;
+    for document in documents().iter().filter(|path| path.starts_with("docs")) {
+        let text = read(document.to_str().expect("a name in UTF-8"));
+        for block in text.split("```rust\n").skip(1) {
+            let code = block.split("```").next().expect("a first part");
+            assert!(examples.contains(code), "{}: in no example:\n{code}", document.display());
+            found += 1;
+        }
+    }
+    assert!(found >= 2, "blocks were found: {found}");
 }

@@ -1,6 +1,7 @@
 //! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures.
 
 mod bench;
+mod book;
 mod package;
 mod peers;
 
@@ -28,6 +29,8 @@ enum Chore {
     Peers,
     /// Build the binaries, and from them a .deb and an .rpm (cargo-deb and cargo-generate-rpm must be installed).
     Package,
+    /// Build the pages of docs/ as an mdBook into target/book; installs mdBook if need be.
+    Book,
     /// Measure release builds against the simulator; docs/benchmarks.md says how to read it.
     Bench {
         #[command(subcommand)]
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Chore::Test { rest } => test(&rest),
         Chore::Peers => peers::install().map(|peers| peers.confess()),
         Chore::Package => package::package(),
+        Chore::Book => book::book(),
         Chore::Bench { bench } => bench.run(),
     }
 }

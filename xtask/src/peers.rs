@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sqlite3", "sqlite3"),
     ("openssl", "openssl"),
     ("zstd", "zstd"),
+    ("htpasswd", "apache2-utils"),
     ("gzip", "gzip"),
     ("tar", "tar"),
     ("systemd-analyze", "systemd"),
@@ -35,7 +36,14 @@ const FILES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/github.com/vmware/govmomi", "golang-github-vmware-govmomi-dev")];
 
 /// From PyPI: VMware's own client, what checks the API against its document, and a verifier of webhooks.
-const PYTHON_PACKAGES: &[&str] = &["pyvmomi==9.1.1.0", "schemathesis==4.32.5", "standardwebhooks==1.1.0"];
+const PYTHON_PACKAGES: &[&str] = &[
+    "pyvmomi==9.1.1.0",
+    "schemathesis==4.32.5",
+    "standardwebhooks==1.1.0",
+    // They judge the schema of the configuration, and come with schemathesis.
+    "jsonschema_rs==0.60.3",
+    "PyYAML==6.0.4",
+];
 
 /// From npm: what finds barriers in a page.
 const AXE: &str = "axe-core@4.14.1";

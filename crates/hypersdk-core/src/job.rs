@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use clock::Clock;
 pub use lane::{Claimant, Lane, take_turns};
-pub use manager::{DrainReport, JobManager, JobManagerConfig};
+pub use manager::{DrainReport, JobManager, JobManagerConfig, Retries};
 pub use memory::MemoryStore;
 pub use node::{Node, NodeReport, NodeStore};
 pub use runner::{ClaimCheck, JobContext, Outcome, OutcomeChunk, OutcomeFile, RunProgress, Runner};

@@ -33,8 +33,8 @@ pub use job::{
     ArchiveCompression, CancelOutcome, Claim, ClaimCheck, Claimant, Clock, DrainReport, Failure,
     IllegalTransition, Job, JobContext, JobCounts, JobManager, JobManagerConfig, JobPage, JobQuery, JobSpec,
     JobStatus, JobStore, Lane, LogLevel, LogLine, ManifestDigest, MemoryStore, NewJob, Node, NodeReport,
-    NodeStore, Outcome, OutcomeChunk, OutcomeFile, Owner, PackageFormat, RunProgress, Runner, ScheduledBy,
-    Settled, Signing, StopReason, Transition, VerifyMode, take_turns,
+    NodeStore, Outcome, OutcomeChunk, OutcomeFile, Owner, PackageFormat, Retries, RunProgress, Runner,
+    ScheduledBy, Settled, Signing, StopReason, Transition, VerifyMode, take_turns,
 };
 pub use package::{
     Package, PackageCatalogue, PackageChange, PackagePage, PackageQuery, PackageState, Verification,

@@ -4,6 +4,7 @@ mod access;
 mod database;
 mod error;
 mod inspection;
+mod legacy;
 mod listing;
 mod package_rows;
 mod postgres;
@@ -16,5 +17,6 @@ mod webhook_rows;
 
 pub use database::{Database, DatabaseLocation};
 pub use inspection::{Inspection, JobLine};
+pub use legacy::LegacySchedule;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;

@@ -182,6 +182,13 @@ async fn migrate(database: &SqlitePool, path: &Path) -> Result<()> {
             .map_err(|error| cannot_open(path, &error))?;
         refuse_newer(newest, &MIGRATIONS)
             .map_err(|error| error.context(format!("open database {}", path.display())))?;
+        if let Some(version) = newest
+            && MIGRATIONS.iter().any(|migration| migration.version > version)
+        {
+            keep_as_it_was(path, version).await?;
+        }
+    } else {
+        refuse_legacy(database, path).await?;
     }
     MIGRATIONS.run(database).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => cannot_open(path, &error),
@@ -190,6 +197,35 @@ async fn migrate(database: &SqlitePool, path: &Path) -> Result<()> {
             Error::new(ErrorKind::Internal, operation, other.to_string())
         }
     })
+}
+
+/// Copies the database before its tables change: whoever wants the version before back needs them as they were. There
+/// is one such copy of each version, the newest, however often an upgrade is begun.
+async fn keep_as_it_was(path: &Path, version: i64) -> Result<()> {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".v{version}.bak"));
+    let copy = PathBuf::from(copy);
+    backup::backup_over(path, &copy).await.map_err(|error| {
+        error
+            .context(format!("keep {} as it is before its tables change", path.display()))
+            .with_advice("make room beside it for a copy of the same size, or start the version before")
+    })?;
+    tracing::info!(copy = %copy.display(), "copied the database as it was in version {version} of its tables");
+    Ok(())
+}
+
+/// Refuses a database of version 0.2, whose table of schedules has the same name as ours.
+async fn refuse_legacy(database: &SqlitePool, path: &Path) -> Result<()> {
+    let column = "SELECT count(*) FROM pragma_table_info('scheduled_jobs') WHERE name = 'job_template_json'";
+    let found: i64 =
+        sqlx::query_scalar(column).fetch_one(database).await.map_err(|error| cannot_open(path, &error))?;
+    if found == 0 {
+        return Ok(());
+    }
+    let operation = format!("open database {}", path.display());
+    Err(Error::new(ErrorKind::Unsupported, operation, "it is a database of version 0.2").with_advice(
+        "give another database_path, and read the schedules of this one with `hypervisord import-legacy`",
+    ))
 }
 
 fn cannot_open(path: &Path, error: &sqlx::Error) -> Error {

@@ -178,15 +178,7 @@ impl Deliverer {
         store.take_back(&owner, config.exclusive).await?;
         let directory = Directory::open(store.clone(), vault, configured).await?;
         if config.exclusive {
-            let known = directory.current().ids();
-            let cause = "its webhook has been removed from the configuration";
-            let given_up = store.give_up_others(&known, cause).await?;
-            if given_up > 0 {
-                tracing::warn!(
-                    given_up,
-                    "deliveries to webhooks that are no longer configured were given up"
-                );
-            }
+            give_up_others(&*store, &directory).await?;
         }
         let client = Client::new(config.per_endpoint)?;
         let inner = Arc::new(Inner {
@@ -368,6 +360,20 @@ impl Deliverer {
         self.stats()
     }
 
+    /// Puts these in the place of the endpoints of the configuration. New ones get events from now on; deliveries to
+    /// those that are gone are given up, if the store is this process's alone.
+    ///
+    /// # Errors
+    /// Whatever the store fails with; called again, it goes on from there.
+    pub async fn configure(&self, configured: Vec<Endpoint>) -> Result<()> {
+        self.inner.directory.configure(configured);
+        self.changed().await?;
+        if self.inner.config.exclusive {
+            give_up_others(&*self.inner.store, &self.inner.directory).await?;
+        }
+        Ok(())
+    }
+
     async fn changed(&self) -> Result<()> {
         self.inner.directory.reload().await?;
         self.inner.wake.notify_one();
@@ -393,6 +399,16 @@ impl Deliverer {
         }
         Ok(endpoint)
     }
+}
+
+/// Gives up deliveries to endpoints that are neither configured nor in the store.
+async fn give_up_others(store: &dyn DeliveryStore, directory: &Directory) -> Result<()> {
+    let cause = "its webhook has been removed from the configuration";
+    let given_up = store.give_up_others(&directory.current().ids(), cause).await?;
+    if given_up > 0 {
+        tracing::warn!(given_up, "deliveries to webhooks that are no longer configured were given up");
+    }
+    Ok(())
 }
 
 fn still_at(endpoint: &Endpoint, version: Option<i64>, operation: &'static str) -> Result<()> {

@@ -32,7 +32,7 @@ impl Snapshot {
 pub(crate) struct Directory {
     store: Arc<dyn DeliveryStore>,
     vault: Option<Vault>,
-    configured: Vec<Endpoint>,
+    configured: RwLock<Vec<Endpoint>>,
     current: RwLock<Arc<Snapshot>>,
 }
 
@@ -42,7 +42,8 @@ impl Directory {
         vault: Option<Vault>,
         configured: Vec<Endpoint>,
     ) -> Result<Self> {
-        let directory = Directory { store, vault, configured, current: RwLock::default() };
+        let directory =
+            Directory { store, vault, configured: RwLock::new(configured), current: RwLock::default() };
         directory.reload().await?;
         for endpoint in directory.current().endpoints.iter().filter(|endpoint| endpoint.halt.is_some()) {
             let reason = endpoint.halt.as_ref().map(|halt| halt.reason.as_str()).unwrap_or_default();
@@ -56,11 +57,17 @@ impl Directory {
         self.current.read().expect("no holder of this lock panics").clone()
     }
 
+    /// Puts these in the place of those of the configuration; [`reload`](Self::reload) shows them.
+    pub(crate) fn configure(&self, configured: Vec<Endpoint>) {
+        *self.configured.write().expect("no holder of this lock panics") = configured;
+    }
+
     /// Reads the store's endpoints anew.
     pub(crate) async fn reload(&self) -> Result<Arc<Snapshot>> {
         let read = self.store.endpoints().await?;
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
-        for mut endpoint in self.configured.iter().cloned() {
+        let configured = self.configured.read().expect("no holder of this lock panics").clone();
+        for mut endpoint in configured {
             endpoint.halt = read.halted.get(&endpoint.id).cloned();
             endpoints.push(Arc::new(endpoint));
         }

@@ -102,7 +102,7 @@ pub enum Origin {
 }
 
 /// What an endpoint is told to be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointSpec {
     /// Where requests go.
     pub url: Url,

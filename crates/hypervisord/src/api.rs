@@ -69,7 +69,7 @@ use areas::Areas;
 pub(crate) use events::shaped_data;
 use problem::Problem;
 pub(crate) use request::{LABEL_SHAPE, is_label};
-pub(crate) use schedules::read_template;
+pub(crate) use schedules::{read_schedule, read_template};
 pub(crate) use webhooks::JobProgress;
 
 /// The largest body that is read.

@@ -15,6 +15,7 @@ use hypersdk_sched::{Scheduler, SchedulerConfig};
 use hypersdk_store::{Database, DatabaseLocation};
 use hypersdk_webhook::{Deliverer, DelivererConfig, Vault};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,7 +28,7 @@ use crate::metrics::{self, Metrics};
 use crate::nodes::{Identity, Nodes};
 use crate::orphans::Orphans;
 use crate::readiness::{Readiness, Stage};
-use crate::reload::Reload;
+use crate::reload::{self, Reload};
 use crate::retention::{Keeper, Remover};
 use crate::scheduling::JobLauncher;
 use crate::server::{self, Limits, Tls};
@@ -53,6 +54,8 @@ pub struct App {
     pub(crate) router: Router,
     pub(crate) tls: Option<Tls>,
     pub(crate) limits: Limits,
+    /// What exports may take.
+    pub(crate) politeness: hypersdk_export::Limits,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: Parts,
     /// Removes what exports left behind, now and then.
@@ -154,7 +157,7 @@ impl App {
         );
         let keeper = Keeper::new(remover, database.schedules(), database.audit());
         let router = api::router(ApiState {
-            limits: politeness,
+            limits: politeness.clone(),
             orphans: orphans.clone(),
             submission,
             manager: manager.clone(),
@@ -190,7 +193,7 @@ impl App {
             nodes,
             history: config.history,
         };
-        Ok(App { listener, addr, router, tls, limits, metrics, parts, sweep })
+        Ok(App { listener, addr, router, tls, limits, politeness, metrics, parts, sweep })
     }
 
     /// Where it listens.
@@ -203,8 +206,15 @@ impl App {
     /// # Errors
     /// A second signal came before that was done.
     pub async fn run(self, mut signals: Signals, reload: Reload) -> anyhow::Result<()> {
-        let App { listener, addr, router, tls, limits, metrics, parts, sweep } = self;
-        let reload = reload.and_tls(tls.clone());
+        let App { listener, addr, router, tls, limits, politeness, metrics, mut parts, sweep } = self;
+        let (history, kept) = watch::channel(parts.history.clone());
+        let mut reload = reload.and(reload::Parts {
+            tls: tls.clone(),
+            limits: politeness,
+            manager: parts.manager.clone(),
+            webhooks: parts.webhooks.clone(),
+            history,
+        });
         let scheme = if tls.is_some() { "https" } else { "http" };
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -214,16 +224,18 @@ impl App {
         tasks.spawn(sweep);
         tasks.spawn(systemd::feed_watchdog(closing.clone()));
         tasks.spawn(parts.nodes.clone().keep_reporting(closing.clone()));
-        let history = parts.history.clone();
-        tasks.spawn(history::run(parts.database.clone(), history, parts.stopping.clone()));
+        tasks.spawn(history::run(parts.database.clone(), kept, parts.stopping.clone()));
         tasks.spawn(parts.keeper.clone().run(parts.database.events(), parts.stopping.clone()));
         tasks.close();
         parts.readiness.set(Stage::Ready);
         systemd::ready(addr);
         tracing::info!(%addr, "listening on {scheme}://{addr}");
         while signals.next().await == Request::Reload {
-            reload.run();
+            reload.run().await;
         }
+        parts.drain_grace = reload.drain_grace();
+        // Its handles are let go of before everything is taken down.
+        drop(reload);
         let stopped = tokio::select! {
             () = shutdown::stop(parts, server) => Ok(()),
             () = signals.stop() => Err(anyhow::anyhow!("stopped at once by a second signal")),

@@ -35,6 +35,12 @@ pub struct Args {
 pub enum Command {
     /// Print the effective configuration, secrets masked, and every mistake with its key and line.
     CheckConfig,
+    /// Print the JSON schema of a configuration file, for editors.
+    ConfigSchema {
+        /// Print the keys and their defaults as tables of Markdown instead.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Run the daemon with an embedded vSphere simulator, and print what to try.
     Demo {
         /// Where the database and the packages go; a temporary directory if not given.
@@ -88,6 +94,24 @@ pub enum Command {
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Take over what the Go HyperSDK 0.2 had: its schedules, its configuration, or both.
+    ///
+    /// The schedules go into the database of --config, while no daemon has it open; what is there already is left
+    /// alone. Both files of version 0.2 are only read. Ends with 1 if a schedule cannot be taken over.
+    ImportLegacy {
+        /// Its SQLite file.
+        #[arg(long, value_name = "FILE", required_unless_present = "old_config")]
+        old_database: Option<PathBuf>,
+        /// Its configuration; it is printed as this version writes it.
+        #[arg(long, value_name = "FILE")]
+        old_config: Option<PathBuf>,
+        /// Write that into a new file instead, for its owner alone: it may hold a password.
+        #[arg(long, value_name = "FILE", requires = "old_config")]
+        write_config: Option<PathBuf>,
+        /// Say what would come of it, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Make, list and revoke API tokens, also while the daemon runs.
     ///

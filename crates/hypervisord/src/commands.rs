@@ -1,5 +1,7 @@
 //! What each command does, from its arguments to its exit code.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,9 +14,10 @@ use tokio::runtime::Runtime;
 use crate::app::App;
 use crate::bundle;
 use crate::cli::{Args, Command};
-use crate::config::{Config, Environment, Sources};
+use crate::config::{Config, Environment, Sources, legacy as legacy_config, schema};
 use crate::demo::Demo;
 use crate::doctor::Diagnosis;
+use crate::legacy;
 use crate::pages;
 use crate::reload::Reload;
 use crate::signals::Signals;
@@ -27,6 +30,10 @@ pub fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
         None => daemon(sources),
         Some(Command::CheckConfig) => return check_config(&sources),
+        Some(Command::ConfigSchema { markdown }) => {
+            print(&config_schema(*markdown));
+            Ok(())
+        }
         Some(Command::Demo { dir }) => demo(sources, dir.as_deref()),
         Some(Command::Doctor { json }) => return doctor(&sources, *json),
         Some(Command::SupportBundle { file }) => support_bundle(&sources, file),
@@ -40,6 +47,14 @@ pub fn run(args: &Args) -> ExitCode {
         Some(Command::SecretKey { file }) => secret_key(file),
         Some(Command::Backup { file }) => backup(&sources, file),
         Some(Command::Verify { path, level, json }) => return verify(path, (*level).into(), *json),
+        Some(Command::ImportLegacy { old_database, old_config, write_config, dry_run }) => {
+            let write_config = write_config.as_deref().filter(|_| !dry_run);
+            let converted = old_config.as_deref().map_or(Ok(()), |old| import_config(old, write_config));
+            match (converted, old_database) {
+                (Ok(()), Some(old)) => import_schedules(&sources, old, *dry_run),
+                (converted, _) => converted,
+            }
+        }
         Some(Command::Token { tokens_file, command }) => {
             token_command::run(&sources, tokens_file.as_deref(), command).map(|text| print(&text))
         }
@@ -125,6 +140,54 @@ fn backup(sources: &Sources, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn import_config(old: &Path, new: Option<&Path>) -> anyhow::Result<()> {
+    let converted = legacy_config::convert(old).map_err(anyhow::Error::msg)?;
+    for remark in &converted.remarks {
+        say(format_args!("remark: {remark}"));
+    }
+    let Some(new) = new else {
+        print(&converted.yaml);
+        return Ok(());
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(new)
+        .with_context(|| format!("write {}", new.display()))?;
+    file.write_all(converted.yaml.as_bytes()).and_then(|()| file.sync_all())?;
+    print(&format!("wrote {}; look through it, then `hypervisord check-config --config {0}`", new.display()));
+    Ok(())
+}
+
+fn import_schedules(sources: &Sources, old: &Path, dry_run: bool) -> anyhow::Result<()> {
+    let config = Config::load(sources).context("the configuration has mistakes")?;
+    let told = |error: hypersdk_core::Error| {
+        let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+        anyhow::anyhow!("{}{advice}", error.chain())
+    };
+    with_runtime(async {
+        let database = match dry_run {
+            true => None,
+            false => Some(Database::open(&config.database).await.map_err(told)?),
+        };
+        let imported = legacy::import(old, database.as_ref()).await;
+        if let Some(database) = &database {
+            database.close().await;
+        }
+        let imported = imported.map_err(told)?;
+        for line in imported.iter().flat_map(legacy::Imported::lines) {
+            print(&line);
+        }
+        let refused = imported.iter().filter(|one| !one.is_there()).count();
+        let (all, into) = (imported.len(), &config.database);
+        let verb = if dry_run { "would be" } else { "are" };
+        print(&format!("{} of {all} schedules {verb} in {into}", all - refused));
+        anyhow::ensure!(refused == 0, "{refused} of {all} schedules cannot be taken over");
+        Ok(())
+    })
+}
+
 fn check_config(sources: &Sources) -> ExitCode {
     let (config, mistakes) = Config::inspect(sources);
     if let Some(config) = config {
@@ -137,6 +200,14 @@ fn check_config(sources: &Sources) -> ExitCode {
         say(format_args!("mistake: {mistake}"));
     }
     if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn config_schema(markdown: bool) -> String {
+    if markdown {
+        schema::markdown()
+    } else {
+        serde_json::to_string_pretty(&schema::json()).expect("a schema is always JSON")
+    }
 }
 
 fn doctor(sources: &Sources, json: bool) -> ExitCode {

@@ -1,4 +1,4 @@
-//! The configuration: defaults, then the file, then the environment, then flags.
+//! The configuration: defaults, then the file and those of `conf.d`, then the environment, then flags.
 //!
 //! Every layer is a figment provider of plain texts; [`read`] gives them their types, so that `007` is a
 //! password wherever it stands, and so that all mistakes are reported at once, each with its place.
@@ -8,13 +8,16 @@ mod connection;
 mod database;
 mod duration;
 mod environment;
+mod files;
 mod inventory;
 mod keys;
+pub(crate) mod legacy;
 mod limits;
 mod listen;
 mod mistake;
 mod pool;
 mod read;
+pub(crate) mod schema;
 mod secret;
 mod show;
 mod traces;
@@ -32,11 +35,12 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile};
 use hypersdk_export::{Caps, Timetable};
 use hypersdk_store::DatabaseLocation;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use connection::{ProviderConfig, TimeLimits};
 pub(crate) use duration::{display as display_duration, parse as parse_duration};
 pub use environment::Environment;
+pub(crate) use files::all as files_of;
 pub use inventory::InventoryCache;
 pub(crate) use keys::nearest;
 pub use listen::ListenAddr;
@@ -49,12 +53,15 @@ use crate::auth::AuthConfig;
 use crate::server::TlsFiles;
 use crate::telemetry::{LogConfig, LogFormat, TraceConfig};
 pub(crate) use access::ServerConfig;
-use read::{Layers, Reader, Values, boolean, number, one_of, path};
-use yaml::YamlFile;
+use files::Files;
+use read::{Layers, Reader, Values, boolean, one_of, path};
 
 const FILE_LAYER: &str = "file";
 const ENVIRONMENT_LAYER: &str = "environment";
 const FLAG_LAYER: &str = "flags";
+
+/// The keys that a flag sets, in the order of [`Sources`].
+const FLAGS: [(&str, &str); 2] = [("daemon_addr", "--addr"), ("log_level", "--log-level")];
 
 /// Where a configuration is read from.
 #[derive(Debug, Clone, Default)]
@@ -145,7 +152,46 @@ pub struct HistoryConfig {
     pub max_age: Option<Duration>,
 }
 
+/// The keys of the top level that a reload takes up.
+#[cfg(test)]
+pub(crate) fn reloaded_keys() -> impl Iterator<Item = &'static str> {
+    keys::TOP.keys.iter().filter(|key| key.reloaded).map(|key| key.name)
+}
+
+/// True if a reload takes up the key of the top level.
+pub(crate) fn is_reloaded(name: &str) -> bool {
+    keys::TOP.find(name).is_some_and(|key| key.reloaded)
+}
+
 impl Config {
+    /// The keys of the top level under which a secret is another one in `other`.
+    pub(crate) fn changed_secrets(&self, other: &Config) -> Vec<&'static str> {
+        let secrets = |config: &Config| -> Vec<String> {
+            let providers = config.providers.iter();
+            providers
+                .flat_map(|provider| [Some(&provider.password), provider.proxy.as_ref()])
+                .flatten()
+                .map(|secret| secret.expose_secret().to_owned())
+                .collect()
+        };
+        let webhooks = |config: &Config| -> Vec<_> {
+            config
+                .webhooks
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.id.clone(), endpoint.spec.clone()))
+                .collect()
+        };
+        let mut keys = Vec::new();
+        if secrets(self) != secrets(other) {
+            keys.push("providers");
+        }
+        if webhooks(self) != webhooks(other) {
+            keys.push("webhooks");
+        }
+        keys
+    }
+
     /// Reads and checks everything.
     ///
     /// # Errors
@@ -162,18 +208,13 @@ impl Config {
     pub fn inspect(sources: &Sources) -> (Option<Config>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let mut warnings = Vec::new();
-        let file = sources.file.as_ref().and_then(|path| match std::fs::read_to_string(path) {
-            Ok(text) => YamlFile::parse(path.clone(), &text, &mut mistakes, &mut warnings),
-            Err(error) => {
-                let origin = Origin::File { path: path.clone(), line: 0, column: 0 };
-                mistakes.push(Mistake::new("", origin, format!("cannot be read: {error}")));
-                None
-            }
-        });
-        if sources.file.is_some() && file.is_none() {
-            return (None, mistakes);
-        }
-        let layers = layers(sources, file, &mut warnings);
+        let files = sources.file.as_ref().map(|path| Files::read(path, &mut mistakes, &mut warnings));
+        let files = match files {
+            Some(None) => return (None, mistakes),
+            Some(files) => files,
+            None => None,
+        };
+        let layers = layers(sources, files, &mut warnings);
         let mut reader = Reader::new(&layers);
         reader.mistakes = mistakes;
         reader.warnings = warnings;
@@ -182,7 +223,15 @@ impl Config {
         config.dashboard = !sources.disable_web;
         let Reader { mut mistakes, warnings, .. } = reader;
         config.warnings = warnings;
-        mistakes.sort_by_key(|mistake| mistake.line().unwrap_or(u64::MAX));
+        // Files in their order, lines in theirs; then what stands in no file.
+        mistakes.sort_by_key(|mistake| {
+            (
+                layers.files.as_ref().and_then(|files| files.position(&mistake.origin)).unwrap_or(usize::MAX),
+                mistake.line(),
+            )
+        });
+        // A key that is read in two places is told once.
+        mistakes.dedup();
         (Some(config), mistakes)
     }
 
@@ -192,11 +241,11 @@ impl Config {
     }
 }
 
-fn layers(sources: &Sources, file: Option<YamlFile>, warnings: &mut Vec<String>) -> Layers {
+fn layers(sources: &Sources, files: Option<Files>, warnings: &mut Vec<String>) -> Layers {
     let mut environment = sources.environment.layer(warnings);
     let mut figment = Figment::new().merge(Texts::defaults());
-    if let Some(file) = &file {
-        figment = figment.merge(file);
+    if let Some(files) = &files {
+        figment = files.over(figment);
     }
     figment = figment.merge(&environment);
     let connection = ["vcenter_url", "username", "password", "password_file", "providers"];
@@ -205,7 +254,7 @@ fn layers(sources: &Sources, file: Option<YamlFile>, warnings: &mut Vec<String>)
         figment = figment.merge(&environment);
     }
     figment = figment.merge(Texts::flags(sources));
-    Layers { figment, file, environment }
+    Layers { figment, files, environment }
 }
 
 /// A layer of plain texts.
@@ -221,8 +270,9 @@ impl Texts {
     }
 
     fn flags(sources: &Sources) -> Self {
-        let flags = [("daemon_addr", &sources.addr), ("log_level", &sources.log_level)];
-        let texts = flags.into_iter().filter_map(|(key, flag)| Some((key, flag.clone()?))).collect();
+        let given = [&sources.addr, &sources.log_level];
+        let texts =
+            FLAGS.iter().zip(given).filter_map(|((key, _), text)| Some((*key, text.clone()?))).collect();
         Texts { name: FLAG_LAYER, texts }
     }
 }
@@ -247,10 +297,10 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
         session_pool: SessionPool::read(reader, top),
         inventory_cache: InventoryCache::read(reader, top),
         timeout: Some(reader.value(top, "timeout", duration::parse)).filter(|timeout| !timeout.is_zero()),
-        download_workers: reader.value(top, "download_workers", number(1, 64)),
-        retry_attempts: reader.value(top, "retry_attempts", number(0, 100)),
+        download_workers: reader.number(top, "download_workers"),
+        retry_attempts: reader.number(top, "retry_attempts"),
         retry_delay: reader.value(top, "retry_delay", duration::parse),
-        max_concurrent_jobs: reader.value(top, "max_concurrent_jobs", number(1, 256)),
+        max_concurrent_jobs: reader.number(top, "max_concurrent_jobs"),
         caps: limits::caps(reader, top),
         bandwidth: reader.value(top, "bandwidth_limit", limits::bandwidth),
         orphan_sweep_interval: reader.value(top, "orphan_sweep_interval", duration::parse),
@@ -290,9 +340,7 @@ fn read_config(reader: &mut Reader<'_>, top: &Values, environment: &Environment)
 
 fn history(reader: &mut Reader<'_>, top: &Values) -> HistoryConfig {
     let values = reader.below(top, "history", &keys::HISTORY);
-    let keep = reader.optional(&values, "keep", |text| {
-        text.parse().map_err(|_| format!("{text:?} is not a number of jobs; 0 keeps all of them"))
-    });
+    let keep = reader.optional_number(&values, "keep").map(u64::from);
     let max_age = reader.optional(&values, "max_age", duration::parse);
     HistoryConfig {
         keep: keep.filter(|keep| *keep > 0),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hypersdk_core::{Clock, Error, JobStore, Seq};
 use hypersdk_store::Database;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::HistoryConfig;
@@ -15,19 +16,32 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Jobs forgotten by one transaction, so that others get their turn.
 const AT_ONCE: usize = 200;
 
-/// Forgets until `stop` fires; returns at once if everything is kept.
-pub(crate) async fn run(database: Database, history: HistoryConfig, stop: CancellationToken) {
-    if history.keep.is_none() && history.max_age.is_none() {
-        return;
-    }
+/// Forgets what `history` says now, until `stop` fires.
+pub(crate) async fn run(
+    database: Database,
+    mut history: watch::Receiver<HistoryConfig>,
+    stop: CancellationToken,
+) {
     loop {
-        match forget(&database, &database.jobs(), &database.clock(), &history, &stop).await {
+        let now = history.borrow_and_update().clone();
+        if now.keep.is_none() && now.max_age.is_none() {
+            // Everything is kept, until somebody says otherwise.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = history.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+            }
+        }
+        match forget(&database, &database.jobs(), &database.clock(), &now, &stop).await {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "forgot ended jobs"),
             Err(error) => tracing::warn!(error = %error.chain(), "cannot forget ended jobs; will try again"),
         }
         tokio::select! {
             () = stop.cancelled() => return,
+            _ = history.changed() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod export_root;
 mod history;
+mod legacy;
 mod metrics;
 mod nodes;
 mod orphans;

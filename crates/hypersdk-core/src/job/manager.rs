@@ -97,6 +97,27 @@ impl Default for JobManagerConfig {
     }
 }
 
+/// How often and how long jobs are tried that do not say so themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// Further attempts after failures that a retry can help.
+    pub attempts: u32,
+    /// The wait before the first of them.
+    pub delay: Duration,
+    /// The longest an attempt may take.
+    pub job_timeout: Option<Duration>,
+}
+
+impl From<&JobManagerConfig> for Retries {
+    fn from(config: &JobManagerConfig) -> Self {
+        Retries {
+            attempts: config.retry_attempts,
+            delay: config.retry_delay,
+            job_timeout: config.job_timeout,
+        }
+    }
+}
+
 /// What a drain left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DrainReport {
@@ -123,6 +144,7 @@ struct Inner {
     store: Arc<dyn JobStore>,
     runner: Arc<dyn Runner>,
     config: JobManagerConfig,
+    retries: Mutex<Retries>,
     owner: Owner,
     paused: AtomicBool,
     running: Mutex<HashMap<JobId, Arc<Running>>>,
@@ -156,6 +178,7 @@ impl JobManager {
         let seats = Seats::new(config.max_concurrent.max(1));
         let inner = Arc::new(Inner {
             seats,
+            retries: Mutex::new(Retries::from(&config)),
             store,
             runner,
             config,
@@ -261,7 +284,13 @@ impl JobManager {
         self.inner.paused.load(Ordering::SeqCst)
     }
 
-    /// How it works.
+    /// Changes how often and how long jobs are tried that do not say so themselves; attempts that are under way go on
+    /// as they began.
+    pub fn set_retries(&self, retries: Retries) {
+        *self.inner.retries.lock().expect("no holder of this lock panics") = retries;
+    }
+
+    /// How it works, as it was started.
     pub fn config(&self) -> &JobManagerConfig {
         &self.inner.config
     }
@@ -299,6 +328,10 @@ impl JobManager {
 }
 
 impl Inner {
+    fn retries(&self) -> Retries {
+        *self.retries.lock().expect("no holder of this lock panics")
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Running>>> {
         self.running.lock().expect("no holder of this lock panics")
     }

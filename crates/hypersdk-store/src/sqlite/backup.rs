@@ -18,13 +18,24 @@ pub(crate) async fn backup(path: &Path, file: &Path) -> Result<()> {
     if !path.exists() {
         return Err(Error::new(ErrorKind::NotFound, operation(), format!("there is no {}", path.display())));
     }
-    let exists = || {
-        Error::new(ErrorKind::Conflict, operation(), "the file exists")
-            .with_advice("give the name of a file that is not there yet")
-    };
     if file.exists() {
-        return Err(exists());
+        return Err(exists(file));
     }
+    copy(path, file, |partial| {
+        // A link refuses a name that somebody took meanwhile, which a rename would replace.
+        std::fs::hard_link(partial, file)
+    })
+    .await
+}
+
+/// Copies the database at `path` to `file`, in the place of an earlier copy.
+pub(super) async fn backup_over(path: &Path, file: &Path) -> Result<()> {
+    copy(path, file, |partial| std::fs::rename(partial, file)).await
+}
+
+/// Copies, and has `name` give the finished copy its name.
+async fn copy(path: &Path, file: &Path, name: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    let operation = || format!("back up to {}", file.display());
     let partial = Partial::create(file)?;
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
     let mut connection =
@@ -37,15 +48,19 @@ pub(crate) async fn backup(path: &Path, file: &Path) -> Result<()> {
     connection.close().await.map_err(|error| failed("close the database", &error).context(operation()))?;
     let finished = (|| {
         File::open(&partial.path)?.sync_all()?;
-        // A link refuses a name that somebody took meanwhile, which a rename would replace.
-        std::fs::hard_link(&partial.path, file)?;
+        name(&partial.path)?;
         let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     })();
     match finished {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(file)),
         finished => finished.map_err(|error| Error::io(operation(), error)),
     }
+}
+
+fn exists(file: &Path) -> Error {
+    Error::new(ErrorKind::Conflict, format!("back up to {}", file.display()), "the file exists")
+        .with_advice("give the name of a file that is not there yet")
 }
 
 /// The unfinished copy, its owner's alone; removed in the end, whatever becomes of it.

@@ -31,6 +31,65 @@ async fn version_1(path: &Path, change: &'static str) {
 }
 
 #[tokio::test]
+async fn the_tables_are_copied_as_they_were_before_they_change_and_never_when_they_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    let copy = directory.path().join("jobs.db.v1.bak");
+    version_1(&path, "").await;
+    // A copy of an upgrade that was broken off: the newer one takes its place.
+    std::fs::write(&copy, "half a copy").unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let version = "SELECT max(version) FROM _sqlx_migrations";
+    let kept: i64 = sqlx::query_scalar(version).fetch_one(&mut visitor(&copy).await).await.unwrap();
+    assert_eq!(kept, 1);
+    let jobs: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&mut visitor(&copy).await).await.unwrap();
+    assert!(jobs > 0, "with what it held");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&copy).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    std::fs::remove_file(&copy).unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let left = std::fs::read_dir(directory.path()).unwrap().flatten().map(|entry| entry.file_name());
+    let copies: Vec<_> = left.filter(|name| name.to_string_lossy().contains(".bak")).collect();
+    assert!(copies.is_empty(), "{copies:?}");
+}
+
+#[tokio::test]
+async fn tables_stay_as_they_are_where_there_is_no_room_for_a_copy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    version_1(&path, "").await;
+    // A name that no file can take.
+    std::fs::create_dir(directory.path().join("jobs.db.v1.bak")).unwrap();
+    std::fs::write(directory.path().join("jobs.db.v1.bak/x"), "").unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(error.chain().contains("before its tables change"), "{error:?}");
+    let version = "SELECT max(version) FROM _sqlx_migrations";
+    let kept: i64 = sqlx::query_scalar(version).fetch_one(&mut visitor(&path).await).await.unwrap();
+    assert_eq!(kept, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_version_0_2_is_refused_and_its_schedules_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("old.db");
+    std::fs::write(&path, "").unwrap();
+    let tables = "CREATE TABLE scheduled_jobs (id TEXT PRIMARY KEY, name TEXT, description TEXT, schedule TEXT,
+            job_template_json TEXT, enabled BOOLEAN, created_at DATETIME, updated_at DATETIME, last_run DATETIME,
+            next_run DATETIME, run_count INTEGER, tags_json TEXT);
+        INSERT INTO scheduled_jobs VALUES ('a', 'A', NULL, '0 2 * * *', '{}', 1, '', '', NULL, NULL, 3, NULL);";
+    sqlx::raw_sql(tables).execute(&mut visitor(&path).await).await.unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.advice().unwrap().contains("import-legacy"), "{error:?}");
+    let read = hypersdk_store::LegacySchedule::read_all(&path).await.unwrap();
+    assert_eq!((read.len(), read[0].id.as_str(), read[0].enabled), (1, "a", true));
+    let none = hypersdk_store::LegacySchedule::read_all(directory.path().join("none.db")).await.unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
 async fn numbers_of_events_are_not_used_again_by_newer_tables() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jobs.db");

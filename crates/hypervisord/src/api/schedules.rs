@@ -20,7 +20,7 @@ use super::extract::{Document, NoFields, Params, TextPath};
 use super::problem::{FieldError, Problem};
 use super::versioned::{self, ChangeHeaders, Known, LookHeaders};
 use read::ScheduleFields;
-pub(crate) use read::read_template;
+pub(crate) use read::{read_schedule, read_template};
 use view::{RunView, ScheduleView};
 
 /// The most times a preview shows, and the most runs a page has.

@@ -6,7 +6,7 @@ use regex::{Captures, Regex};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, files_of};
 
 const MASK: &str = "********";
 
@@ -66,7 +66,8 @@ impl Scrubber {
         for provider in config.iter().flat_map(|config| &config.providers) {
             known.push(provider.password.expose_secret().to_owned());
         }
-        if let Some(text) = sources.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
+        let files = sources.file.as_deref().map(files_of).unwrap_or_default();
+        for text in files.iter().filter_map(|file| std::fs::read_to_string(file).ok()) {
             for captures in NAMED.captures_iter(&text) {
                 known.push(captures[2].trim_matches(['"', '\'']).to_owned());
             }

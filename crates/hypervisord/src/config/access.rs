@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::read::{Reader, Values, number, path};
+use super::read::{Reader, Values, path};
 use super::{Config, duration, keys};
 use crate::auth::{AuthConfig, OidcConfig};
 use crate::server::TlsFiles;
@@ -50,7 +50,7 @@ fn oidc(reader: &mut Reader<'_>, auth: &Values) -> Option<OidcConfig> {
     let values = reader.below(auth, "oidc", &keys::OIDC);
     for name in ["issuer", "audience", "jwks_url"] {
         if !reader.is_set(&values, name) {
-            reader.mistake(auth, "oidc", format!("{name} is missing"));
+            reader.mistake_at(&values, name, "is missing: the provider's documents say what it is");
         }
     }
     let issuer = reader.text(&values, "issuer").map(|text| text.text);
@@ -62,7 +62,8 @@ fn oidc(reader: &mut Reader<'_>, auth: &Values) -> Option<OidcConfig> {
 
 /// Whoever can change the keys on their way can be anybody.
 fn jwks_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("is not a URL ({error}); write https://id.example.com/keys"))?;
     let is_local = match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -83,7 +84,7 @@ pub(super) fn tls(reader: &mut Reader<'_>, top: &Values) -> Option<TlsFiles> {
     let client_ca = reader.optional(&values, "client_ca", readable);
     for name in ["cert", "key"] {
         if reader.is_set(top, "tls") && !reader.is_set(&values, name) {
-            reader.mistake(top, "tls", format!("{name} is missing: give a PEM file"));
+            reader.mistake_at(&values, name, "is missing: give a PEM file");
         }
     }
     Some(TlsFiles { cert: cert?, key: key?, client_ca })
@@ -93,8 +94,8 @@ pub(super) fn server(reader: &mut Reader<'_>, top: &Values) -> ServerConfig {
     let values = reader.below(top, "server", &keys::SERVER);
     ServerConfig {
         allowed_hosts: reader.texts(&values, "allowed_hosts"),
-        max_connections: reader.value(&values, "max_connections", number(16, 100_000)),
-        requests_per_minute: reader.optional(&values, "requests_per_minute", number(0, 1_000_000)),
+        max_connections: reader.number(&values, "max_connections"),
+        requests_per_minute: reader.optional_number(&values, "requests_per_minute"),
         header_timeout: reader.value(&values, "header_timeout", not_zero),
     }
 }
@@ -127,7 +128,7 @@ fn readable(text: &str) -> Result<PathBuf, String> {
     let path = path(text)?;
     match std::fs::File::open(&path) {
         Ok(_) => Ok(path),
-        Err(error) => Err(format!("cannot read {text:?}: {error}")),
+        Err(error) => Err(format!("cannot read {text:?}: {error}; name a file that can be read")),
     }
 }
 

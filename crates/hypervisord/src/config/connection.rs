@@ -128,39 +128,50 @@ pub(super) fn read_all(
     environment: &Environment,
 ) -> Vec<ProviderConfig> {
     let mut connections = Vec::new();
+    let mut taken: Vec<ProviderName> = Vec::new();
     if reader.is_set(top, "vcenter_url") {
         let name = DEFAULT_NAME.parse().expect("a legal name");
+        taken.push(DEFAULT_NAME.parse().expect("a legal name"));
         connections.extend(read_one(reader, top, name, "vsphere", environment, "hypersdk.password"));
-    } else if let Some(key) = ["username", "password", "password_file", "thumbprint", "ca_file"]
-        .into_iter()
-        .find(|key| reader.is_set(top, key))
-    {
-        reader.mistake(top, key, "has no effect without vcenter_url; set that too");
+    } else {
+        let without_effect = ["username", "password", "password_file", "thumbprint", "ca_file"];
+        if let Some(key) = without_effect.into_iter().find(|key| reader.is_set(top, key)) {
+            reader.mistake(top, key, "has no effect without vcenter_url; set that too");
+        }
+        // Read for their mistakes alone.
+        reader.value(top, "insecure", boolean);
+        TimeLimits::read(reader, top);
     }
     for entry in reader.entries(top, "providers", &keys::PROVIDER) {
-        let Some(name) = reader
-            .optional(&entry, "name", |text| text.parse::<ProviderName>().map_err(|error| error.to_string()))
-        else {
-            if !reader.is_set(&entry, "name") {
-                reader.mistake_at(&entry, "name", "is missing: give this connection a name");
+        let before = reader.mistakes.len();
+        let name = reader
+            .optional(&entry, "name", |text| text.parse::<ProviderName>().map_err(|error| error.to_string()));
+        if !reader.is_set(&entry, "name") {
+            reader.mistake_at(&entry, "name", "is missing: give this connection a name");
+        }
+        if let Some(name) = &name {
+            if taken.contains(name) {
+                let message = format!("{name} is the name of another connection already; choose another one");
+                reader.mistake(&entry, "name", message);
             }
-            continue;
-        };
-        if connections.iter().any(|known: &ProviderConfig| known.name == name) {
-            reader.mistake(&entry, "name", format!("{name} is the name of another connection already"));
-            continue;
+            taken.push(name.clone());
         }
-        let Some(provider_type) =
-            reader.optional(&entry, "type", |text| one_of(text, &[("vsphere", "vsphere")]))
-        else {
-            continue;
-        };
+        let provider_type = reader.optional(&entry, "type", |text| one_of(text, &[("vsphere", "vsphere")]));
         if !reader.is_set(&entry, "vcenter_url") {
-            reader.mistake_at(&entry, "vcenter_url", "is missing");
-            continue;
+            reader.mistake_at(
+                &entry,
+                "vcenter_url",
+                "is missing: give an address such as vcenter.example.com",
+            );
         }
-        let credential = format!("hypersdk.{name}.password");
-        connections.extend(read_one(reader, &entry, name, provider_type, environment, &credential));
+        let credential = format!("hypersdk.{}.password", name.as_ref().map_or("NAME", ProviderName::as_str));
+        // What is wrong below is named whether or not the entry can be used.
+        let named = name.unwrap_or_else(|| DEFAULT_NAME.parse().expect("a legal name"));
+        let one =
+            read_one(reader, &entry, named, provider_type.unwrap_or_default(), environment, &credential);
+        if reader.mistakes.len() == before {
+            connections.extend(one);
+        }
     }
     connections
 }
@@ -187,28 +198,32 @@ fn read_one(
         let path = path(text)?;
         match std::fs::File::open(&path) {
             Ok(_) => Ok(path),
-            Err(error) => Err(format!("cannot read {text:?}: {error}")),
+            Err(error) => Err(format!("cannot read {text:?}: {error}; name a file that can be read")),
         }
     });
     let proxy = proxy(reader, values);
     let limits = TimeLimits::read(reader, values);
-    if reader.mistakes.len() > before {
-        return None;
+    // An address that cannot be read may have a login in it.
+    let unknown = url.is_none() && reader.is_set(values, "vcenter_url");
+    let (url, login) = url.map(|Address { url, login }| (url, login)).unzip();
+    let (url_username, url_password) = login.flatten().unzip();
+    let username = username.or(url_username);
+    if username.is_none() && !reader.is_set(values, "username") && !unknown {
+        reader.mistake_at(values, "username", "is missing: give the account, such as backup@vsphere.local");
     }
-    let Address { url, login } = url?;
-    let (url_username, url_password) = login.unzip();
-    let Some(username) = username.or(url_username) else {
-        reader.mistake_at(values, "username", "is missing");
-        return None;
-    };
-    let Some(password) = password.or(url_password.flatten()) else {
+    let password = password.or(url_password.flatten());
+    let is_set = ["password", "password_file"].into_iter().any(|key| reader.is_set(values, key));
+    if password.is_none() && !is_set && !unknown {
         reader.mistake_at(
             values,
             "password",
             format!("is missing: set password, password_file, or the systemd credential {credential}"),
         );
+    }
+    if reader.mistakes.len() > before {
         return None;
-    };
+    }
+    let (url, username, password) = (url?, username?, password?);
     let provider_type = provider_type.to_owned();
     Some(ProviderConfig {
         name,

@@ -1,185 +1,99 @@
-//! Which keys there are, with their defaults: the one table that reading, checking and showing go by.
+//! Which keys there are, with their defaults: the one table that reading, checking, showing and the documents go by.
+
+mod table;
+
+pub(super) use table::{
+    AUTH, HISTORY, INVENTORY, LIMITS, OIDC, POOL, PROVIDER, SERVER, TLS, TOP, TRACES, WEBHOOK,
+};
 
 /// Keys that stand together.
 #[derive(Debug)]
 pub(super) struct Section {
-    keys: &'static [Key],
+    pub(super) keys: &'static [Key],
 }
 
+/// One key.
 #[derive(Debug)]
-struct Key {
-    name: &'static str,
-    default: Option<&'static str>,
-    below: Option<&'static Section>,
-    free: bool,
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// What it is for, in Markdown.
+    pub(super) about: &'static str,
+    pub(super) default: Option<&'static str>,
+    /// A default that is decided elsewhere, for people.
+    pub(super) shown: Option<&'static str>,
+    /// Its section is refused without it.
+    pub(super) required: bool,
+    /// A reload takes up another value.
+    pub(super) reloaded: bool,
+    /// The heading of the keys that begin with it.
+    pub(super) heading: Option<&'static str>,
 }
 
-const fn key(name: &'static str) -> Key {
-    Key { name, default: None, below: None, free: false }
+/// What may stand behind a key.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Text,
+    Path,
+    Boolean,
+    /// A whole number from the one to the other.
+    Number(u32, u32),
+    /// A part of the whole, from 0 to 1.
+    Part,
+    /// A time with its unit.
+    Duration,
+    /// One of these.
+    Words(&'static [&'static str]),
+    /// Bytes a second, or a timetable of them.
+    Rate,
+    /// A list of texts, or one.
+    Texts,
+    /// Texts under keys of the writer's own.
+    Free,
+    /// Keys.
+    Section(&'static Section),
+    /// A list of entries with these keys.
+    Entries(&'static Section),
 }
 
-const fn with_default(name: &'static str, default: &'static str) -> Key {
-    Key { name, default: Some(default), below: None, free: false }
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, about, default: None, shown: None, required: false, reloaded: false, heading: None }
 }
 
-const fn with_keys(name: &'static str, below: &'static Section) -> Key {
-    Key { name, default: None, below: Some(below), free: false }
+impl Key {
+    const fn or(mut self, default: &'static str) -> Key {
+        self.default = Some(default);
+        self
+    }
+
+    const fn shown(mut self, default: &'static str) -> Key {
+        self.shown = Some(default);
+        self
+    }
+
+    const fn required(mut self) -> Key {
+        self.required = true;
+        self
+    }
+
+    const fn reloaded(mut self) -> Key {
+        self.reloaded = true;
+        self
+    }
+
+    const fn begins(mut self, heading: &'static str) -> Key {
+        self.heading = Some(heading);
+        self
+    }
+
+    /// The keys below, if it has any.
+    pub(super) fn below(&self) -> Option<&'static Section> {
+        match self.kind {
+            Kind::Section(section) | Kind::Entries(section) => Some(section),
+            _ => None,
+        }
+    }
 }
-
-const fn free(name: &'static str) -> Key {
-    Key { name, default: None, below: None, free: true }
-}
-
-/// The keys of a file's top level.
-pub(super) static TOP: Section = Section {
-    keys: &[
-        key("vcenter_url"),
-        key("username"),
-        key("password"),
-        key("password_file"),
-        with_default("insecure", "false"),
-        key("thumbprint"),
-        key("ca_file"),
-        with_default("known_hosts", "./hypersdk.known_hosts"),
-        key("proxy"),
-        with_default("connect_timeout", "10s"),
-        with_default("call_timeout", "60s"),
-        with_default("stream_idle_timeout", "60s"),
-        with_keys("providers", &PROVIDER),
-        with_default("timeout", "3600s"),
-        with_default("download_workers", "3"),
-        with_default("retry_attempts", "3"),
-        with_default("retry_delay", "5s"),
-        with_default("max_concurrent_jobs", "2"),
-        with_keys("limits", &LIMITS),
-        with_default("bandwidth_limit", "off"),
-        with_default("orphan_sweep_interval", "1h"),
-        with_default("drain_grace", "30s"),
-        with_default("claim_timeout", "30s"),
-        with_default("log_level", "info"),
-        with_default("log_format", "text"),
-        key("log_file"),
-        with_keys("traces", &TRACES),
-        with_default("daemon_addr", "127.0.0.1:8080"),
-        with_default("allow_unauthenticated", "false"),
-        with_keys("auth", &AUTH),
-        with_keys("tls", &TLS),
-        with_keys("server", &SERVER),
-        with_keys("connection_pool", &POOL),
-        with_keys("inventory_cache", &INVENTORY),
-        with_keys("webhooks", &WEBHOOK),
-        with_default("webhook_allow_private", "false"),
-        with_default("webhook_progress_interval", "5s"),
-        key("secret_key_file"),
-        with_default("database_path", "./hypersdk.db"),
-        key("database_url"),
-        key("database_password"),
-        key("database_password_file"),
-        with_keys("history", &HISTORY),
-        key("node_name"),
-        key("labels"),
-        key("export_root"),
-    ],
-};
-
-/// The keys of an entry of `providers`.
-pub(super) static PROVIDER: Section = Section {
-    keys: &[
-        key("name"),
-        with_default("type", "vsphere"),
-        key("vcenter_url"),
-        key("username"),
-        key("password"),
-        key("password_file"),
-        with_default("insecure", "false"),
-        key("thumbprint"),
-        key("ca_file"),
-        key("proxy"),
-        with_default("connect_timeout", "10s"),
-        with_default("call_timeout", "60s"),
-        with_default("stream_idle_timeout", "60s"),
-    ],
-};
-
-/// The keys of `auth`.
-pub(super) static AUTH: Section = Section {
-    keys: &[
-        key("tokens_file"),
-        key("htpasswd_file"),
-        with_default("default_role", "viewer"),
-        with_default("session_lifetime", "8h"),
-        with_keys("oidc", &OIDC),
-    ],
-};
-
-/// The keys of `auth.oidc`.
-pub(super) static OIDC: Section =
-    Section { keys: &[key("issuer"), key("audience"), key("jwks_url"), with_default("role_claim", "roles")] };
-
-/// The keys of `tls`.
-pub(super) static TLS: Section = Section { keys: &[key("cert"), key("key"), key("client_ca")] };
-
-/// The keys of `server`.
-pub(super) static SERVER: Section = Section {
-    keys: &[
-        key("allowed_hosts"),
-        with_default("max_connections", "2048"),
-        key("requests_per_minute"),
-        with_default("header_timeout", "10s"),
-    ],
-};
-
-/// The keys of `traces`.
-pub(super) static TRACES: Section = Section { keys: &[key("endpoint"), with_default("sample", "1")] };
-
-/// The keys of `history`.
-pub(super) static HISTORY: Section = Section { keys: &[key("keep"), key("max_age")] };
-
-/// The keys of `connection_pool`.
-pub(super) static POOL: Section = Section {
-    keys: &[
-        with_default("enabled", "true"),
-        with_default("max_connections", "5"),
-        with_default("idle_timeout", "5m"),
-        with_default("health_check_interval", "30s"),
-        with_default("borrow_timeout", "30s"),
-    ],
-};
-
-/// The keys of `inventory_cache`.
-pub(super) static INVENTORY: Section =
-    Section { keys: &[with_default("enabled", "true"), with_default("idle_timeout", "10m")] };
-
-/// The keys of an entry of `webhooks`. Their defaults are the endpoint's own.
-pub(super) static WEBHOOK: Section = Section {
-    keys: &[
-        key("name"),
-        key("url"),
-        key("events"),
-        key("enabled"),
-        key("timeout"),
-        key("retry"),
-        key("retry_delay"),
-        free("headers"),
-        key("secret"),
-        key("secret_file"),
-        key("previous_secret"),
-        key("profile"),
-        key("template"),
-        key("content_type"),
-        key("allow_private"),
-        key("description"),
-    ],
-};
-
-/// The keys of `limits`.
-pub(super) static LIMITS: Section = Section {
-    keys: &[
-        with_default("per_host", "4"),
-        with_default("per_datastore", "4"),
-        with_default("per_vcenter", "8"),
-    ],
-};
 
 /// What a written key is.
 #[derive(Debug, PartialEq, Eq)]
@@ -213,17 +127,31 @@ impl Section {
 
     /// The keys below `name`, if it has any.
     pub(super) fn below(&self, name: &str) -> Option<&'static Section> {
-        self.keys.iter().find(|key| key.name == name)?.below
+        self.find(name)?.below()
     }
 
     /// True if `name` has one value rather than keys below it.
     pub(super) fn is_scalar(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name && key.below.is_none() && !key.free)
+        self.find(name)
+            .is_some_and(|key| key.below().is_none() && !matches!(key.kind, Kind::Free | Kind::Texts))
     }
 
     /// True if the keys below `name` are the writer's own.
     pub(super) fn is_free(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name && key.free)
+        self.find(name).is_some_and(|key| matches!(key.kind, Kind::Free))
+    }
+
+    /// The key called `name`.
+    pub(super) fn find(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The least and the greatest number that `name` may be, if it is one.
+    pub(super) fn range(&self, name: &str) -> Option<(u32, u32)> {
+        match self.find(name)?.kind {
+            Kind::Number(low, high) => Some((low, high)),
+            _ => None,
+        }
     }
 
     /// Every key.

@@ -3,12 +3,12 @@
 use hypersdk_export::{Caps, InvalidTimetable, Timetable};
 
 use super::keys;
-use super::read::{Reader, Values, number};
+use super::read::{Reader, Values};
 
 /// Caps on exports at one time; zero is no cap.
 pub(super) fn caps(reader: &mut Reader<'_>, top: &Values) -> Caps {
     let values = reader.below(top, "limits", &keys::LIMITS);
-    let mut cap = |key| reader.value(&values, key, number(0, 10_000)) as usize;
+    let mut cap = |key| reader.number(&values, key) as usize;
     Caps { per_host: cap("per_host"), per_datastore: cap("per_datastore"), per_provider: cap("per_vcenter") }
 }
 

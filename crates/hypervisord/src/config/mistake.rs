@@ -18,7 +18,7 @@ pub enum Origin {
     /// An environment variable.
     Environment(String),
     /// A flag of the command line.
-    Flag,
+    Flag(&'static str),
     /// Nowhere in particular: a value that is missing, or a default.
     Unknown,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
             Origin::File { path, line: 0, .. } => write!(f, "{}: ", path.display()),
             Origin::File { path, line, column } => write!(f, "{}:{line}:{column}: ", path.display()),
             Origin::Environment(name) => write!(f, "environment {name}: "),
-            Origin::Flag => f.write_str("command line: "),
+            Origin::Flag(name) => write!(f, "flag {name}: "),
             Origin::Unknown => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::duration;
 use super::keys;
-use super::read::{Reader, Values, boolean, number};
+use super::read::{Reader, Values, boolean};
 
 /// The session pool that each connection has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl SessionPool {
         let values = reader.below(top, "connection_pool", &keys::POOL);
         SessionPool {
             enabled: reader.value(&values, "enabled", boolean),
-            max_connections: reader.value(&values, "max_connections", number(1, 100)),
+            max_connections: reader.number(&values, "max_connections"),
             idle_timeout: reader.value(&values, "idle_timeout", positive),
             health_check_interval: reader.value(&values, "health_check_interval", positive),
             borrow_timeout: reader.value(&values, "borrow_timeout", positive),

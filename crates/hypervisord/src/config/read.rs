@@ -6,29 +6,48 @@ use figment::value::{Dict, Tag, Value};
 use figment::{Figment, Metadata};
 
 use super::environment::EnvironmentLayer;
+use super::files::Files;
 use super::keys::{self, nearest};
 use super::mistake::{Mistake, Origin};
-use super::yaml::YamlFile;
-use super::{ENVIRONMENT_LAYER, FILE_LAYER, FLAG_LAYER};
+use super::{ENVIRONMENT_LAYER, FILE_LAYER, FLAG_LAYER, FLAGS};
 
 /// The merged layers, and how to tell where a value came from.
 #[derive(Debug)]
 pub(super) struct Layers {
     pub(super) figment: Figment,
-    pub(super) file: Option<YamlFile>,
+    pub(super) files: Option<Files>,
     pub(super) environment: EnvironmentLayer,
 }
 
 impl Layers {
     fn origin(&self, path: &str, tag: Tag) -> Origin {
         match self.figment.get_metadata(tag).map(|layer: &Metadata| layer.name.as_ref()) {
-            Some(FILE_LAYER) => self.file.as_ref().map_or(Origin::Unknown, |file| file.origin_of(path)),
+            Some(FILE_LAYER) => self.origin_in_files(path),
             Some(ENVIRONMENT_LAYER) => self
                 .environment
                 .variable(path)
                 .map_or(Origin::Unknown, |variable| Origin::Environment(variable.to_owned())),
-            Some(FLAG_LAYER) => Origin::Flag,
+            Some(FLAG_LAYER) => FLAGS
+                .iter()
+                .find(|(key, _)| *key == path)
+                .map_or(Origin::Unknown, |(_, flag)| Origin::Flag(flag)),
             _ => Origin::Unknown,
+        }
+    }
+
+    fn origin_in_files(&self, path: &str) -> Origin {
+        self.files.as_ref().map_or(Origin::Unknown, |files| files.origin_of(path))
+    }
+
+    /// Of two origins, the one with the greater rank overrides the other.
+    fn rank(&self, origin: &Origin) -> usize {
+        match origin {
+            Origin::Unknown => 0,
+            Origin::File { .. } => {
+                1 + self.files.as_ref().and_then(|files| files.position(origin)).unwrap_or_default()
+            }
+            Origin::Environment(_) => usize::MAX - 1,
+            Origin::Flag(_) => usize::MAX,
         }
     }
 }
@@ -177,10 +196,10 @@ impl<'a> Reader<'a> {
     /// Notes a mistake of a field that may stand deeper, such as `events[1]`, or be missing.
     pub(super) fn mistake_below(&mut self, values: &Values, field: &str, message: impl Into<String>) {
         let path = keys::join(&values.path, field);
-        let origin = self.layers.file.as_ref().map_or(Origin::Unknown, |file| match file.origin_of(&path) {
-            Origin::Unknown => file.origin_of(&values.path),
+        let origin = match self.layers.origin_in_files(&path) {
+            Origin::Unknown => self.layers.origin_in_files(&values.path),
             origin => origin,
-        });
+        };
         self.mistakes.push(Mistake::new(path, origin, message));
     }
 
@@ -240,6 +259,21 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The whole number of a key with a default, within the range that the table gives it.
+    pub(super) fn number(&mut self, values: &Values, key: &str) -> u32 {
+        self.value(values, key, within(values, key))
+    }
+
+    /// The same of a key without a default, if it is set.
+    pub(super) fn optional_number(&mut self, values: &Values, key: &str) -> Option<u32> {
+        self.optional(values, key, within(values, key))
+    }
+
+    /// Which of two places overrides the other: the one with the greater rank.
+    pub(super) fn rank(&self, origin: &Origin) -> usize {
+        self.layers.rank(origin)
+    }
+
     /// Notes a mistake at a key.
     pub(super) fn mistake(&mut self, values: &Values, key: &str, message: impl Into<String>) {
         let origin = self.origin(values, key);
@@ -248,11 +282,8 @@ impl<'a> Reader<'a> {
 
     /// Notes that a key is missing: at the place of the section it should stand in.
     pub(super) fn mistake_at(&mut self, values: &Values, key: &str, message: impl Into<String>) {
-        let origin = match &self.layers.file {
-            Some(file) if !values.path.is_empty() => file.origin_of(&values.path),
-            Some(file) => file.origin_of("vcenter_url"),
-            None => Origin::Unknown,
-        };
+        let section = if values.path.is_empty() { "vcenter_url" } else { &values.path };
+        let origin = self.layers.origin_in_files(section);
         self.mistakes.push(Mistake::new(keys::join(&values.path, key), origin, message));
     }
 
@@ -266,12 +297,13 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
+        _ => Err(format!("{text:?} is neither true nor false: write one of them")),
     }
 }
 
-/// A whole number within a range.
-pub(super) fn number(low: u32, high: u32) -> impl Fn(&str) -> Result<u32, String> {
+/// A whole number within the range of the key.
+fn within(values: &Values, key: &str) -> impl Fn(&str) -> Result<u32, String> + use<> {
+    let (low, high) = values.section.range(key).expect("the table says that it is a number");
     move |text| match text.parse::<u32>() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
         _ => Err(format!("{text:?} is not a whole number from {low} to {high}")),

@@ -37,12 +37,14 @@ pub(super) fn secret(
     let direct = reader.text(values, names.direct);
     let file = reader.text(values, names.file);
     match (direct, file) {
-        (Some(direct), Some(file)) if same_layer(&direct.origin, &file.origin) => {
+        (Some(direct), Some(file)) if reader.rank(&direct.origin) == reader.rank(&file.origin) => {
             let message = format!("give either {} or {}, not both", names.direct, names.file);
             reader.mistake(values, names.file, message);
             None
         }
-        (Some(direct), Some(file)) if outranks(&file.origin, &direct.origin) => from_file(reader, file),
+        (Some(direct), Some(file)) if reader.rank(&file.origin) > reader.rank(&direct.origin) => {
+            from_file(reader, file)
+        }
         (Some(direct), _) => expand(reader, direct, environment),
         (None, Some(file)) => from_file(reader, file),
         (None, None) => {
@@ -50,14 +52,6 @@ pub(super) fn secret(
             path.exists().then(|| read(&path).ok()).flatten()
         }
     }
-}
-
-fn same_layer(a: &Origin, b: &Origin) -> bool {
-    std::mem::discriminant(a) == std::mem::discriminant(b)
-}
-
-fn outranks(a: &Origin, b: &Origin) -> bool {
-    matches!((a, b), (Origin::Environment(_) | Origin::Flag, Origin::File { .. }))
 }
 
 /// A text in which `${NAME}` is replaced by that environment variable, if it stands in a file.
@@ -93,7 +87,7 @@ fn interpolate(text: &str, environment: &Environment) -> Result<String, String> 
         let name = &name_on[..end];
         let value = environment
             .get(name)
-            .ok_or_else(|| format!("refers to the environment variable {name:?}, which is not set"))?;
+            .ok_or_else(|| format!("refers to the environment variable {name:?}, which is not set; set it, or write `$${{` for the characters themselves"))?;
         result.push_str(before);
         result.push_str(value);
         rest = &name_on[end + 1..];
@@ -106,7 +100,7 @@ fn from_file(reader: &mut Reader<'_>, text: Text) -> Option<SecretString> {
     match read(Path::new(&text.text)) {
         Ok(secret) => Some(secret),
         Err(error) => {
-            let message = format!("cannot read {:?}: {error}", text.text);
+            let message = format!("cannot read {:?}: {error}; name a file that can be read", text.text);
             reader.mistakes.push(Mistake::new(text.path, text.origin, message));
             None
         }

@@ -55,7 +55,7 @@ fn each_mistake_names_key_line_and_remedy() {
         ("traces:\n  endpoint: grpc://collector\n", "traces.endpoint", 2, "http://HOST:4318"),
         ("traces:\n  endpoint: http://me:x@collector\n", "traces.endpoint", 2, "OTEL_EXPORTER_OTLP_HEADERS"),
         ("traces:\n  sample: 2\n", "traces.sample", 2, "from 0 to 1"),
-        ("a: 1\na: 2\n", "", 2, "duplicate"),
+        ("timeout: 1h\nlog_level: info\ntimeout: 2h\n", "timeout", 3, "first on line 1"),
         ("daemon_addr: 8080\n", "daemon_addr", 1, "HOST:PORT"),
         ("x: y\ndaemon_addr: 0.0.0.0:8080\n", "daemon_addr", 2, "allow_unauthenticated: true"),
         ("username: x\n", "username", 1, "vcenter_url"),
@@ -196,7 +196,7 @@ fn a_mistake_names_the_variable_or_flag_it_is_in() {
     assert!(error.to_string().starts_with("environment HYPERSDK_TIMEOUT: timeout: "), "{error}");
     let error =
         Config::load(&Sources { log_level: Some("loud".to_owned()), ..Sources::default() }).unwrap_err();
-    assert!(error.to_string().starts_with("command line: log_level: "), "{error}");
+    assert!(error.to_string().starts_with("flag --log-level: log_level: "), "{error}");
 }
 
 #[test]
@@ -389,4 +389,92 @@ fn the_password_of_a_proxy_is_never_shown() {
     let shown = config.to_yaml();
     assert!(shown.contains("proxy:3128") && !shown.contains("hunter2"), "{shown}");
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn files_of_conf_d_override_the_file_and_lists_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    write(
+        "config.yaml",
+        "timeout: 1m\nretry_delay: 1s\nlimits:\n  per_host: 1\n  per_vcenter: 2\nproviders:\n  - {name: a, vcenter_url: a, \
+         username: u, password: p}\n",
+    );
+    write(
+        "conf.d/20-more.yaml",
+        "timeout: 3m\nproviders:\n  - {name: b, vcenter_url: b, username: u, password: p}\n",
+    );
+    write("conf.d/10-less.yaml", "timeout: 2m\nlimits:\n  per_host: 7\n");
+    write("conf.d/.hidden.yaml", "nonsense: 1\n");
+    write("conf.d/old.yml", "nonsense: 1\n");
+    let sources = Sources {
+        file: Some(dir.path().join("config.yaml")),
+        environment: environment(&[("HYPERSDK_RETRY_DELAY", "9s")]),
+        ..Sources::default()
+    };
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.timeout, Some(Duration::from_secs(180)), "the last file counts");
+    assert_eq!(config.retry_delay, Duration::from_secs(9), "the environment overrides every file");
+    assert_eq!((config.caps.per_host, config.caps.per_provider), (7, 2), "keys of a section add up");
+    let names: Vec<_> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("old.yml: ignored"), "{:?}", config.warnings);
+}
+
+#[test]
+fn a_mistake_in_a_file_of_conf_d_is_told_with_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    write(
+        "config.yaml",
+        "timeout: 30\nproviders:\n  - {name: a, vcenter_url: a, username: u, password: p}\n",
+    );
+    write(
+        "conf.d/b.yaml",
+        "log_levl: info\nproviders:\n  - name: a\n    vcenter_url: b\n    insecure: maybe\n",
+    );
+    write("conf.d/c.yaml", "password: x\n");
+    let sources = Sources { file: Some(dir.path().join("config.yaml")), ..Sources::default() };
+    let error = Config::load(&sources).unwrap_err().to_string();
+    let lines: Vec<&str> =
+        error.lines().map(|line| line.rsplit_once(&*dir.path().to_string_lossy()).unwrap().1).collect();
+    assert_eq!(lines.len(), 7, "{error}");
+    for (line, start) in lines.iter().zip([
+        "/config.yaml:1:1: timeout: ",
+        "/conf.d/b.yaml:1:1: log_levl: ",
+        "/conf.d/b.yaml:3:",
+        "/conf.d/b.yaml:3:",
+        "/conf.d/b.yaml:3:",
+        "/conf.d/b.yaml:5:5: providers[1].insecure: ",
+        "/conf.d/c.yaml:1:1: password: ",
+    ]) {
+        assert!(line.starts_with(start), "{line} does not begin with {start}");
+    }
+}
+
+#[test]
+fn one_file_that_is_no_yaml_does_not_hide_the_mistakes_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    std::fs::write(dir.path().join("config.yaml"), "a: [\n").unwrap();
+    std::fs::write(dir.path().join("conf.d/b.yaml"), "timout: 1s\n").unwrap();
+    let sources = Sources { file: Some(dir.path().join("config.yaml")), ..Sources::default() };
+    let error = Config::load(&sources).unwrap_err();
+    assert_eq!(error.mistakes.len(), 2, "{error}");
+    assert!(error.to_string().contains("did you mean timeout?"), "{error}");
+}
+
+#[test]
+fn a_secret_of_a_later_file_takes_the_place_of_an_earlier_one() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    std::fs::write(dir.path().join("pw"), "from-file\n").unwrap();
+    std::fs::write(dir.path().join("config.yaml"), CONNECTION).unwrap();
+    let further = format!("password_file: {}\n", dir.path().join("pw").display());
+    std::fs::write(dir.path().join("conf.d/b.yaml"), further).unwrap();
+    let sources = Sources { file: Some(dir.path().join("config.yaml")), ..Sources::default() };
+    assert_eq!(password(&Config::load(&sources).unwrap()), "from-file");
 }

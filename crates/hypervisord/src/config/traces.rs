@@ -18,7 +18,9 @@ fn endpoint(text: &str) -> Result<Url, String> {
     if !CAN_TRACE {
         return Err("this build sends no traces; build hypervisord with --features otlp".to_owned());
     }
-    let mut url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    let mut url = Url::parse(text).map_err(|error| {
+        format!("{text:?} is not a URL ({error}); a collector listens at http://HOST:4318")
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{text:?} is not an http or https URL; a collector listens at http://HOST:4318"));
     }

@@ -7,7 +7,7 @@ use hypersdk_webhook::{Endpoint, EndpointId, EndpointInput, Vault};
 use secrecy::ExposeSecret;
 
 use super::environment::Environment;
-use super::read::{Reader, Values, boolean, number, path};
+use super::read::{Reader, Values, boolean, path};
 use super::{duration, keys, secret};
 
 /// Where events go.
@@ -89,7 +89,7 @@ fn endpoint(
         events: reader.one_or_more(entry, "events"),
         headers,
         timeout: reader.optional(entry, "timeout", duration::parse),
-        retry: reader.optional(entry, "retry", number(0, 100)),
+        retry: reader.optional_number(entry, "retry"),
         retry_delay: reader.optional(entry, "retry_delay", duration::parse),
         enabled: reader.optional(entry, "enabled", boolean),
         secret: text(secret),
@@ -100,17 +100,19 @@ fn endpoint(
         allow_private: reader.optional(entry, "allow_private", boolean),
         description: reader.text(entry, "description").map(|text| text.text),
     };
-    if reader.mistakes.len() > before {
-        return None;
-    }
     match input.check(allow_private, None) {
+        Ok(_) if reader.mistakes.len() > before => None,
         Ok(spec) => {
             let id = name.unwrap_or_else(|| EndpointId::of_url(&spec.url));
             Some(Endpoint::configured(id, spec))
         }
         Err(faults) => {
             for fault in faults {
-                reader.mistake_below(entry, &fault.field, fault.message);
+                let path = keys::join(&entry.path, &fault.field);
+                // What could not be read is missing here, and was told already.
+                if !reader.mistakes[before..].iter().any(|mistake| mistake.key == path) {
+                    reader.mistake_below(entry, &fault.field, fault.message);
+                }
             }
             None
         }

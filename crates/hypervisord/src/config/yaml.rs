@@ -1,10 +1,10 @@
 //! A YAML file as a tree that remembers where everything stood and what exactly was written.
 //!
-//! figment's own YAML reader lets a duplicate key pass and turns `007` into 7; here a duplicate key is an
-//! error with its line, and every scalar stays the text it was, to be parsed by whoever knows its type.
+//! figment's own YAML reader lets a duplicate key pass and turns `007` into 7; here a duplicate key is a
+//! mistake with its line, and every scalar stays the text it was, to be parsed by whoever knows its type.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile};
@@ -122,7 +122,7 @@ pub(super) struct YamlFile {
 impl YamlFile {
     /// Reads `text`, which came from `path`.
     ///
-    /// Wrong syntax and duplicate keys end the reading; unknown keys are noted in `mistakes` and left out.
+    /// Wrong syntax ends the reading; unknown and duplicate keys are noted in `mistakes` and left out.
     /// Keys in a spelling of earlier versions are put right and named in `warnings`.
     pub(super) fn parse(
         path: PathBuf,
@@ -131,7 +131,11 @@ impl YamlFile {
         warnings: &mut Vec<String>,
     ) -> Option<YamlFile> {
         let mut file = YamlFile { path, dict: Dict::new(), places: BTreeMap::new() };
-        let options = serde_saphyr::options! { with_snippet: false };
+        // A key that stands twice is our mistake to name, and the reading goes on.
+        let options = serde_saphyr::options! {
+            with_snippet: false,
+            duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+        };
         let root = match serde_saphyr::from_str_with_options::<Node>(text, options) {
             Ok(root) => root,
             Err(error) => {
@@ -153,6 +157,30 @@ impl YamlFile {
             }
         }
         Some(file)
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says.
+    pub(super) fn dict(&self) -> &Dict {
+        &self.dict
+    }
+
+    /// How many entries the list at `path` has here.
+    pub(super) fn entries(&self, path: &str) -> usize {
+        let mut dict = &self.dict;
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            match dict.get(name) {
+                Some(Value::Array(_, items)) if names.peek().is_none() => return items.len(),
+                Some(Value::Dict(_, below)) => dict = below,
+                _ => break,
+            }
+        }
+        0
     }
 
     /// Where the key at `path` stands.
@@ -195,11 +223,9 @@ impl Reading<'_> {
                 }
             };
             let path = keys::join(prefix, name);
-            if dict.contains_key(name) {
-                self.mistakes.push(Mistake::new(path, origin, "given twice, in two spellings"));
+            if !self.claim(&path, key.defined) {
                 continue;
             }
-            self.file.places.insert(path.clone(), key.defined);
             if section.is_free(name)
                 && let Content::Map(entries) = node.content
             {
@@ -213,12 +239,25 @@ impl Reading<'_> {
         dict
     }
 
+    /// Notes where the key at `path` stands. False if it stands somewhere already.
+    fn claim(&mut self, path: &str, place: Location) -> bool {
+        if let Some(first) = self.file.places.get(path) {
+            let message = format!("given twice, first on line {}: keep one of them", first.line());
+            self.mistakes.push(Mistake::new(path, self.file.origin(place), message));
+            return false;
+        }
+        self.file.places.insert(path.to_owned(), place);
+        true
+    }
+
     /// Texts under keys of the writer's own.
     fn free(&mut self, path: &str, entries: Vec<(Spanned<String>, Node)>) -> Dict {
         let mut dict = Dict::new();
         for (key, node) in entries {
             let path = keys::join(path, &key.value);
-            self.file.places.insert(path.clone(), key.defined);
+            if !self.claim(&path, key.defined) {
+                continue;
+            }
             if let Some(value) = self.value(&path, None, node) {
                 dict.insert(key.value, value);
             }
@@ -237,7 +276,9 @@ impl Reading<'_> {
                 for (index, item) in items.into_iter().enumerate() {
                     let path = format!("{path}[{index}]");
                     self.file.places.insert(path.clone(), item.place);
-                    list.extend(self.value(&path, below, item));
+                    // An entry without anything in it keeps its place, and is refused there.
+                    let nothing = matches!(item.content, Content::Null).then(|| Value::from(""));
+                    list.extend(self.value(&path, below, item).or(nothing));
                 }
                 Some(Value::from(list))
             }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, files_of};
 
 /// Less free space than this is worth a word: an export of the smallest VM needs more.
 const LITTLE_BYTES: u64 = 2 << 30;
@@ -15,7 +15,7 @@ const WORLD_READABLE: u32 = 0o004;
 pub(super) fn check(file: Option<&Path>, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(file) = file {
-        findings.push(configuration_file(file));
+        findings.extend(files_of(file).iter().map(|file| configuration_file(file)));
     }
     match &config.export_root {
         Some(root) => findings.extend(directory("export_root", root)),

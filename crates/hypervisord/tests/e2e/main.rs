@@ -2,6 +2,7 @@
 
 mod access;
 mod catch_up;
+mod configuration;
 mod connections;
 mod content;
 mod contract;
@@ -28,5 +29,6 @@ mod shapes;
 mod soak;
 mod support;
 mod traces;
+mod upgrade;
 mod webhooks;
 mod world;

@@ -64,7 +64,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim, seat: Seat) {
     let Claim { job, fence } = claim;
     let cancel = CancellationToken::new();
     let (context, lines) = JobContext::new(job.id.clone(), job.attempt, cancel.clone());
-    let limits = Limits::of(&job.spec, &inner.config);
+    let limits = Limits::of(&job.spec, inner.retries());
     let seat = Arc::new(seat);
     let context = context.seated(seat.clone());
     let running = Arc::new(Running {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::JobManagerConfig;
+use super::Retries;
 use super::attempt::Stop;
 use crate::error::{Error, ErrorKind, Result, RetryHint};
 use crate::job::{Failure, JobSpec, Outcome, Settled};
@@ -18,13 +18,13 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn of(spec: &JobSpec, config: &JobManagerConfig) -> Limits {
+    pub(super) fn of(spec: &JobSpec, retries: Retries) -> Limits {
         let timeout =
             spec.timeout_ms.map(|ms| Some(Duration::from_millis(ms)).filter(|limit| !limit.is_zero()));
         Limits {
-            retry_attempts: spec.retry_attempts.unwrap_or(config.retry_attempts),
-            retry_delay: spec.retry_delay_ms.map_or(config.retry_delay, Duration::from_millis),
-            timeout: timeout.unwrap_or(config.job_timeout),
+            retry_attempts: spec.retry_attempts.unwrap_or(retries.attempts),
+            retry_delay: spec.retry_delay_ms.map_or(retries.delay, Duration::from_millis),
+            timeout: timeout.unwrap_or(retries.job_timeout),
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
         let mut spec = JobSpec::new("/DC0/vm/web".parse().unwrap(), "/srv");
         spec.retry_attempts = Some(2);
         let limits =
-            Limits::of(&spec, &JobManagerConfig { retry_attempts: 9, ..JobManagerConfig::default() });
+            Limits::of(&spec, Retries { attempts: 9, delay: Duration::from_secs(5), job_timeout: None });
         let settle = |kind, stop, failures| {
             let result = Err(Error::new(kind, "export", "failed"));
             match decide(result, stop, failures, &limits, Utc::now(), 0.5) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, Utc, Weekday};
 use hypersdk_core::{JobSpec, ScheduleId};
-use hypersdk_sched::{Blackout, CatchUp, Cron, Retention, ScheduleSpec, Tz, Window};
+use hypersdk_sched::{Blackout, CatchUp, Cron, NewSchedule, Retention, ScheduleSpec, Tz, Window};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -128,6 +128,14 @@ pub(crate) fn read_template(template: &Map<String, Value>) -> Result<JobSpec, Ve
     read.map_err(|errors| {
         errors.into_iter().map(|error| format!("{}: {}", error.field, error.message)).collect()
     })
+}
+
+/// Reads a schedule that did not come over the API, by the same rules.
+pub(crate) fn read_schedule(body: Value) -> Result<NewSchedule, Vec<String>> {
+    let said = |error: FieldError| format!("{}: {}", error.field, error.message);
+    let request = request(body).map_err(|errors| errors.into_iter().map(said).collect::<Vec<_>>())?;
+    let id = request.id.ok_or_else(|| vec!["id: is missing".to_owned()])?;
+    Ok(NewSchedule { id, spec: request.spec, enabled: request.enabled.unwrap_or(true) })
 }
 
 pub(super) fn request(body: Value) -> Result<Request, Vec<FieldError>> {
