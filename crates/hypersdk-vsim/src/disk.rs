@@ -4,6 +4,7 @@ mod attachment;
 mod esxi;
 mod grains;
 mod header;
+mod pieces;
 mod qemu;
 mod raw;
 mod source;

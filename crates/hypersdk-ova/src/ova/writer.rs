@@ -2,6 +2,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::digest::{Digest, DigestAlgorithm};
 use crate::package::{
@@ -11,13 +12,14 @@ use crate::sign::{SignError, Signer};
 use crate::tar::{BLOCK_BYTES, TarError, TarHeader, check_member_name, padding};
 use crate::writeback::begin_writeback;
 
+mod body;
 mod chunks;
 mod shift;
+mod window;
 
+use body::Body;
 use chunks::ChunkSeries;
 
-/// Bytes reach the file in batches of this size, aligned to it.
-const BATCH_BYTES: usize = 1 << 20;
 /// The smallest step by which an insertion into a file can move its rest.
 const SLOT_STEP_BYTES: u64 = 64 << 10;
 
@@ -96,12 +98,11 @@ struct OpenMember {
 /// which the caller removes; a finished one the caller renames.
 #[derive(Debug)]
 pub struct OvaWriter {
-    file: File,
+    file: Arc<File>,
     options: OvaOptions,
     slot_bytes: u64,
-    /// Bytes not yet in the file; they belong at `flushed`.
-    batch: Vec<u8>,
-    flushed: u64,
+    /// Everything behind the slot.
+    body: Body,
     open: Option<OpenMember>,
     /// The chunked member that is open; its chunks are members.
     series: Option<ChunkSeries>,
@@ -119,9 +120,10 @@ impl OvaWriter {
         let slot_bytes = options.descriptor_slot_bytes.max(1).next_multiple_of(4096);
         let start = BLOCK_BYTES + slot_bytes;
         file.set_len(start)?;
-        let batch = Vec::with_capacity(BATCH_BYTES);
+        let file = Arc::new(file);
+        let body = Body::new(path, Arc::clone(&file), start)?;
         let (open, series, members) = (None, None, Vec::new());
-        Ok(Self { file, options, slot_bytes, batch, flushed: start, open, series, members })
+        Ok(Self { file, options, slot_bytes, body, open, series, members })
     }
 
     /// Begins a member whose size is not known yet.
@@ -140,7 +142,7 @@ impl OvaWriter {
     pub fn write(&mut self, data: &[u8]) -> Result<(), OvaError> {
         match self.open {
             _ if self.series.is_some() => self.write_chunks(data),
-            Some(_) => self.put(data),
+            Some(_) => Ok(self.body.put(data)?),
             None => Err(OvaError::Order("bytes came without a member")),
         }
     }
@@ -151,7 +153,7 @@ impl OvaWriter {
         if let Some(series) = &self.series {
             return series.bytes;
         }
-        self.open.as_ref().map_or(0, |member| self.position() - member.header_offset - BLOCK_BYTES)
+        self.open.as_ref().map_or(0, |member| self.body.position() - member.header_offset - BLOCK_BYTES)
     }
 
     /// Drops the open member's bytes: its source starts over.
@@ -163,7 +165,7 @@ impl OvaWriter {
             return self.restart_chunks();
         }
         let member = self.open.as_ref().ok_or(OvaError::Order("no member to start over"))?;
-        self.rewind(member.header_offset + BLOCK_BYTES)
+        Ok(self.body.rewind(member.header_offset + BLOCK_BYTES)?)
     }
 
     /// Drops the open member altogether, as if it had not begun.
@@ -177,7 +179,7 @@ impl OvaWriter {
             return Ok(());
         }
         let member = self.open.take().ok_or(OvaError::Order("no member to discard"))?;
-        self.rewind(member.header_offset)
+        Ok(self.body.rewind(member.header_offset)?)
     }
 
     /// Ends the open member, whose bytes have this digest, and gives its size in bytes.
@@ -192,20 +194,17 @@ impl OvaWriter {
     }
 
     fn open_member(&mut self, name: &str) -> Result<(), OvaError> {
-        self.open = Some(OpenMember { name: name.to_owned(), header_offset: self.position() });
-        self.put(&[0; BLOCK_BYTES as usize])
+        self.open = Some(OpenMember { name: name.to_owned(), header_offset: self.body.position() });
+        Ok(self.body.put(&[0; BLOCK_BYTES as usize])?)
     }
 
     fn close_member(&mut self, digest: Digest) -> Result<u64, OvaError> {
         let member = self.open.take().ok_or(OvaError::Order("no member to end"))?;
-        let size = self.position() - member.header_offset - BLOCK_BYTES;
+        let size = self.body.position() - member.header_offset - BLOCK_BYTES;
         self.check_digest(&member.name, &digest)?;
         let header = TarHeader::file(&member.name, size, self.options.mtime)?.encode();
-        match member.header_offset.checked_sub(self.flushed) {
-            Some(within) => self.batch[within as usize..][..header.len()].copy_from_slice(&header),
-            None => self.patch_header(member.header_offset, &header)?,
-        }
-        self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
+        self.body.patch(member.header_offset, &header)?;
+        self.body.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
         self.members.push(PackagedFile { name: member.name, size, digest });
         Ok(size)
     }
@@ -218,11 +217,13 @@ impl OvaWriter {
         self.check_new(name)?;
         self.check_digest(name, &digest)?;
         let size = source.metadata()?.len();
-        self.put(&TarHeader::file(name, size, self.options.mtime)?.encode())?;
-        self.flush()?;
-        shift::append_file(source, &self.file, self.flushed, size)?;
-        self.advance(size);
-        self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
+        self.body.put(&TarHeader::file(name, size, self.options.mtime)?.encode())?;
+        self.body.flush()?;
+        let position = self.body.position();
+        shift::append_file(source, &self.file, position, size)?;
+        self.body.skip(size);
+        begin_writeback(&self.file, position..position + size);
+        self.body.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
         self.members.push(PackagedFile { name: name.to_owned(), size, digest });
         Ok(size)
     }
@@ -256,7 +257,7 @@ impl OvaWriter {
             return Err(OvaError::Order("a member is still open"));
         }
         let text = descriptor.trim_end();
-        self.flush()?;
+        self.body.flush()?;
         self.make_room(text.len() as u64 + 1)?;
         let content = pad_descriptor(text, self.slot_bytes as usize);
         let name = descriptor_name(&self.options.name);
@@ -274,23 +275,25 @@ impl OvaWriter {
             }
             None => None,
         };
-        self.put(&[0; 2 * BLOCK_BYTES as usize])?;
-        self.flush()?;
+        self.body.put(&[0; 2 * BLOCK_BYTES as usize])?;
+        self.body.flush()?;
         self.file.sync_all()?;
-        Ok(PackageSummary { descriptor, files: self.members, manifest, certificate, bytes: self.flushed })
+        Ok(PackageSummary {
+            descriptor,
+            files: self.members,
+            manifest,
+            certificate,
+            bytes: self.body.position(),
+        })
     }
 
     fn put_text(&mut self, name: String, text: &str) -> Result<PackagedFile, OvaError> {
         let size = text.len() as u64;
-        self.put(&TarHeader::file(&name, size, self.options.mtime)?.encode())?;
-        self.put(text.as_bytes())?;
-        self.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
+        self.body.put(&TarHeader::file(&name, size, self.options.mtime)?.encode())?;
+        self.body.put(text.as_bytes())?;
+        self.body.put(&[0; BLOCK_BYTES as usize][..padding(size) as usize])?;
         let digest = Digest::of(self.options.algorithm, text.as_bytes());
         Ok(PackagedFile { name, size, digest })
-    }
-
-    fn position(&self) -> u64 {
-        self.flushed + self.batch.len() as u64
     }
 
     fn check_new(&self, name: &str) -> Result<(), OvaError> {
@@ -317,66 +320,14 @@ impl OvaWriter {
         Ok(())
     }
 
-    fn put(&mut self, mut data: &[u8]) -> Result<(), OvaError> {
-        while !data.is_empty() {
-            let room = BATCH_BYTES - (self.flushed % BATCH_BYTES as u64) as usize;
-            if self.batch.is_empty() && data.len() >= room {
-                let whole = room + (data.len() - room) / BATCH_BYTES * BATCH_BYTES;
-                self.file.write_all_at(&data[..whole], self.flushed)?;
-                self.advance(whole as u64);
-                data = &data[whole..];
-                continue;
-            }
-            let step = data.len().min(room - self.batch.len());
-            self.batch.extend_from_slice(&data[..step]);
-            data = &data[step..];
-            if self.batch.len() == room {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), OvaError> {
-        self.file.write_all_at(&self.batch, self.flushed)?;
-        self.advance(self.batch.len() as u64);
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        let start = self.flushed;
-        self.flushed += bytes;
-        begin_writeback(&self.file, start..self.flushed);
-    }
-
-    /// The header may lie partly in the batch, if the batch began in its middle.
-    fn patch_header(&mut self, offset: u64, header: &[u8; 512]) -> Result<(), OvaError> {
-        let in_file = (self.flushed - offset).min(BLOCK_BYTES) as usize;
-        self.file.write_all_at(&header[..in_file], offset)?;
-        self.batch[..header.len() - in_file].copy_from_slice(&header[in_file..]);
-        Ok(())
-    }
-
-    fn rewind(&mut self, position: u64) -> Result<(), OvaError> {
-        if let Some(kept) = position.checked_sub(self.flushed) {
-            self.batch.truncate(kept as usize);
-            return Ok(());
-        }
-        self.batch.clear();
-        self.file.set_len(position)?;
-        self.flushed = position;
-        Ok(())
-    }
-
     fn make_room(&mut self, wanted: u64) -> Result<(), OvaError> {
         if wanted <= self.slot_bytes {
             return Ok(());
         }
         let by = (wanted - self.slot_bytes).next_multiple_of(SLOT_STEP_BYTES);
-        shift::open_gap(&self.file, BLOCK_BYTES + self.slot_bytes, self.flushed, by)?;
+        shift::open_gap(&self.file, BLOCK_BYTES + self.slot_bytes, self.body.position(), by)?;
         self.slot_bytes += by;
-        self.flushed += by;
+        self.body.skip(by);
         Ok(())
     }
 }

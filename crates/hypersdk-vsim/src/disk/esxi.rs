@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::grains::Grains;
 use super::header::{GD_AT_END, Header, append_descriptor};
+use super::pieces::Pieces;
 use super::{GT_SECTORS, GTES_PER_GT, PIECE, SECTOR};
 
 const OVERHEAD_SECTORS: u64 = 128;
@@ -29,6 +30,7 @@ pub(crate) struct EsxiStream {
     capacity_sectors: u64,
     content_id: u32,
     next: Next,
+    pieces: Pieces,
     /// Where the next byte lands, in sectors from the start of the stream.
     sector: u64,
     table: Vec<u32>,
@@ -42,6 +44,7 @@ impl EsxiStream {
             capacity_sectors,
             content_id,
             next: Next::Head,
+            pieces: Pieces::default(),
             sector: 0,
             table: vec![0; GTES_PER_GT as usize],
             directory: Vec::new(),
@@ -120,7 +123,7 @@ impl Iterator for EsxiStream {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let mut out = BytesMut::with_capacity(PIECE + 2 * super::GRAIN);
+        let mut out = self.pieces.buffer();
         while out.len() < PIECE && self.next != Next::Done {
             self.next = match self.next {
                 Next::Head => {
@@ -139,6 +142,6 @@ impl Iterator for EsxiStream {
                 Next::Done => Next::Done,
             };
         }
-        (!out.is_empty()).then(|| out.freeze())
+        self.pieces.piece(out)
     }
 }

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::grains::Grains;
 use super::header::{DESCRIPTOR_SECTOR, DESCRIPTOR_SECTORS, Header, append_descriptor};
+use super::pieces::Pieces;
 use super::{GRAIN_SECTORS, GT_SECTORS, GTES_PER_GT, PIECE, SECTOR};
 
 /// Redundant directory and newline check besides compression and markers.
@@ -28,13 +29,15 @@ pub(crate) struct QemuStream {
     capacity_sectors: u64,
     content_id: u32,
     next: Next,
+    pieces: Pieces,
     /// Where the next listed grain lands, in sectors from the stream's start.
     grain_sector: u64,
 }
 
 impl QemuStream {
     pub(super) fn new(grains: Grains, capacity_sectors: u64, content_id: u32) -> Self {
-        Self { grains, capacity_sectors, content_id, next: Next::Head, grain_sector: 0 }
+        let pieces = Pieces::default();
+        Self { grains, capacity_sectors, content_id, next: Next::Head, pieces, grain_sector: 0 }
     }
 
     fn tables(&self) -> u64 {
@@ -93,7 +96,7 @@ impl Iterator for QemuStream {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let mut out = BytesMut::with_capacity(PIECE + 2 * super::GRAIN);
+        let mut out = self.pieces.buffer();
         while out.len() < PIECE && self.next != Next::Done {
             self.next = match self.next {
                 Next::Head => {
@@ -124,6 +127,6 @@ impl Iterator for QemuStream {
                 Next::Grain(_) | Next::Done => Next::Done,
             };
         }
-        (!out.is_empty()).then(|| out.freeze())
+        self.pieces.piece(out)
     }
 }

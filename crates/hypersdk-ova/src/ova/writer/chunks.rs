@@ -2,9 +2,12 @@ use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
-use super::{BATCH_BYTES, OvaError, OvaWriter};
+use super::{OvaError, OvaWriter};
 use crate::digest::Digester;
 use crate::package::{MAX_CHUNKS, chunk_name};
+
+/// A file is read in pieces of this size.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A member that is being cut in chunks.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl OvaWriter {
     pub fn begin_chunked_member(&mut self, name: &str, chunk_bytes: NonZeroU64) -> Result<(), OvaError> {
         self.check_new(name)?;
         self.check_name(&chunk_name(name, 0))?;
-        let (start, first) = (self.position(), self.members.len());
+        let (start, first) = (self.body.position(), self.members.len());
         let name = name.to_owned();
         self.series = Some(ChunkSeries { name, chunk_bytes, start, first, bytes: 0, digester: None });
         Ok(())
@@ -57,7 +60,7 @@ impl OvaWriter {
         chunk_bytes: NonZeroU64,
     ) -> Result<u64, OvaError> {
         self.begin_chunked_member(name, chunk_bytes)?;
-        let mut piece = vec![0; BATCH_BYTES];
+        let mut piece = vec![0; PIECE_BYTES];
         let mut offset = 0;
         loop {
             match source.read_at(&mut piece, offset)? {
@@ -83,7 +86,7 @@ impl OvaWriter {
             if let Some(digester) = &mut series.digester {
                 digester.update(now);
             }
-            self.put(now)?;
+            self.body.put(now)?;
             if now.len() as u64 == room {
                 self.end_chunk()?;
             }
@@ -98,7 +101,7 @@ impl OvaWriter {
         let (start, first) = (series.start, series.first);
         self.open = None;
         self.members.truncate(first);
-        self.rewind(start)
+        Ok(self.body.rewind(start)?)
     }
 
     fn begin_chunk(&mut self) -> Result<(), OvaError> {
