@@ -42,7 +42,7 @@ pub(crate) fn unknown_package(id: &JobId) -> Error {
     Error::new(ErrorKind::NotFound, "find package", format!("there is no package {id}"))
 }
 
-/// Enters a package: [`bind_entry`] binds its columns.
+/// Enters a package: [`with_entry`] binds its columns.
 pub(crate) const ENTER_PACKAGE: &str =
     "INSERT INTO packages (id, schedule, vm, vm_name, path, spec, outcome, completed_at, verification, state,
                            updated_at)
@@ -55,10 +55,10 @@ pub(crate) const UPDATE_PACKAGE: &str = "UPDATE packages SET verification = $2, 
 pub(crate) const FORGET_PACKAGES: &str =
     "DELETE FROM packages WHERE state IN ('removed', 'replaced') AND updated_at < $1";
 
-/// [`ENTER_PACKAGE`] with a package's columns.
-macro_rules! bind_entry {
-    ($package:expr) => {
-        sqlx::query($crate::package_rows::ENTER_PACKAGE)
+/// Binds the columns of [`ENTER_PACKAGE`] to a query.
+macro_rules! with_entry {
+    ($query:expr, $package:expr) => {
+        $query
             .bind($package.id.as_str())
             .bind($package.spec.schedule.as_ref().map(|by| by.id.as_str()))
             .bind($package.spec.vm.to_string())
@@ -72,7 +72,7 @@ macro_rules! bind_entry {
             .bind($package.updated_at.timestamp_micros())
     };
 }
-pub(crate) use bind_entry;
+pub(crate) use with_entry;
 
 /// [`UPDATE_PACKAGE`] with a package's columns.
 macro_rules! bind_package {

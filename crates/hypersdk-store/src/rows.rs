@@ -85,23 +85,23 @@ impl TryFrom<RawJob> for Row {
     }
 }
 
-/// Adds a job that was just accepted: [`bind_insert`] binds its columns.
+/// Adds a job that was just accepted: [`with_insert`] binds its columns.
 pub(crate) const INSERT_JOB: &str =
     "INSERT INTO jobs (id, spec, priority, status, created_at, updated_at, progress, lane, blocked_by)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-/// Writes what can change of a job: [`bind_update`] binds its columns.
+/// Writes what can change of a job: [`with_update`] binds its columns.
 pub(crate) const UPDATE_JOB: &str =
     "UPDATE jobs SET status = $2, attempt = $3, failures = $4, started_at = $5, completed_at = $6,
          updated_at = $7, not_before = $8, cancel_requested = $9, progress = $10, outcome = $11,
          failure = $12, owner = $13, fence = $14, heartbeat_at = $15
      WHERE id = $1";
 
-/// [`INSERT_JOB`] with a job's columns. The kinds of database share the text and the types, but sqlx's query
-/// is one type a database.
-macro_rules! bind_insert {
-    ($job:expr, $blocked_by:expr) => {
-        sqlx::query($crate::rows::INSERT_JOB)
+/// Binds the columns of [`INSERT_JOB`] to a query. The kinds of database share the text and the types, but sqlx's
+/// query is one type a database.
+macro_rules! with_insert {
+    ($query:expr, $job:expr, $blocked_by:expr) => {
+        $query
             .bind($job.id.as_str())
             .bind($crate::rows::to_json("spec", &$job.spec)?)
             .bind($job.spec.priority)
@@ -113,12 +113,12 @@ macro_rules! bind_insert {
             .bind($blocked_by)
     };
 }
-pub(crate) use bind_insert;
+pub(crate) use with_insert;
 
-/// [`UPDATE_JOB`] with a row's columns.
-macro_rules! bind_update {
-    ($row:expr) => {
-        sqlx::query($crate::rows::UPDATE_JOB)
+/// Binds the columns of [`UPDATE_JOB`] to a query.
+macro_rules! with_update {
+    ($query:expr, $row:expr) => {
+        $query
             .bind($row.job.id.as_str())
             .bind($row.job.status.as_str())
             .bind(i64::from($row.job.attempt))
@@ -136,7 +136,7 @@ macro_rules! bind_update {
             .bind($crate::rows::micros($row.claim.as_ref().map(|claim| claim.heard_at)))
     };
 }
-pub(crate) use bind_update;
+pub(crate) use with_update;
 
 impl Row {
     /// True if `owner` holds the job by the claim of this number.

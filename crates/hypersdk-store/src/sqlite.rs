@@ -6,6 +6,7 @@
 //! transaction; the hint that the log has grown follows the commit.
 
 mod after;
+mod alike;
 mod audit;
 mod backup;
 mod error;
@@ -13,12 +14,16 @@ mod events;
 mod file;
 mod inspect;
 mod jobs;
+mod lines;
+mod many;
 mod nodes;
 mod packages;
 mod replay;
 mod schedules;
+mod settle;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod webhooks;
 mod writer;
 
@@ -33,12 +38,14 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use self::alike::{Alike, Group};
 pub(crate) use self::backup::backup;
 use self::error::failed;
-use self::writer::{Transaction, Work};
+use self::transaction::Transaction;
+use self::writer::Queued;
 use crate::error::refuse_newer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -49,8 +56,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read.
 const READERS: u32 = 4;
 
+/// Statements of the writer that stay prepared; those about many rows come in several sizes.
+const STATEMENTS: usize = 256;
+
 /// Changes that may wait for the writer before callers wait to queue up.
-const QUEUE: usize = 256;
+const QUEUE: usize = 2 * writer::BATCH;
 
 /// A job store in a SQLite file. The file is this process's alone for as long as the store lives, except
 /// for tools that keep to SQLite's own locks (`VACUUM`, `ANALYZE`, a backup, queries).
@@ -62,7 +72,7 @@ pub struct SqliteStore {
     path: PathBuf,
     clock: Clock,
     readers: SqlitePool,
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
+    queue: Mutex<Option<mpsc::Sender<Queued>>>,
     writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     latest: watch::Sender<Seq>,
 }
@@ -97,6 +107,10 @@ impl SqliteStore {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             .pragma("journal_size_limit", "67108864")
+            // KiB, with the sign: what a batch changes stays in memory until its commit.
+            .pragma("cache_size", "-16384")
+            .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(writer::BATCH)
             .disable_statement_logging();
         let only = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await;
         let only = only.map_err(|error| cannot_open(path, &error))?;
@@ -162,10 +176,29 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
+        let (work, reply) = writer::work(operation, work);
+        self.queue(operation, Queued::Change(work), reply).await
+    }
+
+    /// As [`write`](Self::write), for work that is done together with others of its kind.
+    async fn write_with_others<A: Alike>(
+        &self,
+        work: A,
+        queued: impl FnOnce(Group<A>) -> Queued,
+    ) -> Result<A::Answer> {
+        let (group, reply) = Group::of(work);
+        self.queue(A::OPERATION, queued(group), reply).await
+    }
+
+    async fn queue<T>(
+        &self,
+        operation: &'static str,
+        queued: Queued,
+        reply: oneshot::Receiver<Result<T>>,
+    ) -> Result<T> {
         let closed = || Error::new(ErrorKind::Unavailable, operation, "the database is closed");
         let queue = self.queue.lock().expect("no holder of this lock panics").clone().ok_or_else(closed)?;
-        let (work, reply) = writer::work(operation, work);
-        queue.send(work).await.map_err(|_| closed())?;
+        queue.send(queued).await.map_err(|_| closed())?;
         reply.await.map_err(|_| closed())?
     }
 }

@@ -11,24 +11,36 @@ use hypersdk_core::{Claimant, Lane, Result};
 use crate::error::unreadable;
 use crate::rows::Row;
 
-/// The lanes in which jobs wait.
-pub(crate) const WAITING: &str = "WITH RECURSIVE waiting (lane) AS (
-         SELECT min(lane) FROM jobs WHERE status = 'pending' AND blocked_by = 0
-         UNION ALL
-         SELECT (SELECT min(jobs.lane) FROM jobs
-                 WHERE status = 'pending' AND blocked_by = 0 AND jobs.lane > waiting.lane)
-         FROM waiting WHERE waiting.lane IS NOT NULL
-     )
-     SELECT lane FROM waiting WHERE lane IS NOT NULL";
+/// The lanes in which jobs wait. `$by` names the index to go by where the database has to be told.
+macro_rules! waiting {
+    ($by:literal) => {
+        concat!(
+            "WITH RECURSIVE waiting (lane) AS (
+                 SELECT min(lane) FROM jobs",
+            $by,
+            " WHERE status = 'pending' AND blocked_by = 0
+                 UNION ALL
+                 SELECT (SELECT min(jobs.lane) FROM jobs",
+            $by,
+            " WHERE status = 'pending' AND blocked_by = 0 AND jobs.lane > waiting.lane)
+                 FROM waiting WHERE waiting.lane IS NOT NULL
+             )
+             SELECT lane FROM waiting WHERE lane IS NOT NULL"
+        )
+    };
+}
+pub(crate) use waiting;
 
 /// How many jobs of each lane run.
 pub(crate) const RUNNING: &str = "SELECT lane, count(*) FROM jobs WHERE status = 'running' GROUP BY lane";
 
-/// The first jobs of lane `$1` whose time had come at `$2`, at most `$3`.
+/// The first jobs of lane `$1` whose time had come at `$2`, at most `$3`; `$by` as above.
 macro_rules! due_in_lane {
-    ($rest:literal) => {
+    ($by:literal, $rest:literal) => {
         concat!(
-            "SELECT * FROM jobs WHERE status = 'pending' AND blocked_by = 0 AND lane = $1
+            "SELECT * FROM jobs",
+            $by,
+            " WHERE status = 'pending' AND blocked_by = 0 AND lane = $1
                  AND (not_before IS NULL OR not_before <= $2)
              ORDER BY priority DESC, seq LIMIT $3",
             $rest

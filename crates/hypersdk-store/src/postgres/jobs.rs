@@ -19,7 +19,7 @@ use crate::error::{lost, proves, refused, taken, unknown, unreadable};
 use crate::listing::listing;
 use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
-use crate::turns::{self, due_in_lane};
+use crate::turns::{self, due_in_lane, waiting};
 
 #[async_trait]
 impl JobStore for PostgresStore {
@@ -348,14 +348,14 @@ async fn due(
 ) -> Result<Vec<Row>> {
     let failed = |error: sqlx::Error| failed("find due jobs", &error);
     let waiting: Vec<String> =
-        sqlx::query_scalar(turns::WAITING).fetch_all(&mut *connection).await.map_err(failed)?;
+        sqlx::query_scalar(waiting!("")).fetch_all(&mut *connection).await.map_err(failed)?;
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
     let running = sqlx::query_as(turns::RUNNING).fetch_all(&mut *connection).await.map_err(failed)?;
     let mut lanes = Vec::new();
     for (lane, running) in turns::served(waiting, running, claimant)? {
-        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(" FOR UPDATE SKIP LOCKED"))
+        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!("", " FOR UPDATE SKIP LOCKED"))
             .bind(lane)
             .bind(now.timestamp_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))

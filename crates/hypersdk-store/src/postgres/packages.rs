@@ -9,7 +9,9 @@ use hypersdk_core::{
 use super::PostgresStore;
 use super::error::failed;
 use super::transaction::Transaction;
-use crate::package_rows::{self, FORGET_PACKAGES, RawPackage, bind_entry, bind_package, unknown_package};
+use crate::package_rows::{
+    self, ENTER_PACKAGE, FORGET_PACKAGES, RawPackage, bind_package, unknown_package, with_entry,
+};
 
 const AT_PATH: &str =
     "SELECT * FROM packages WHERE state = 'present' AND md5(path) = md5($1) AND path = $1 ORDER BY seq DESC";
@@ -32,7 +34,8 @@ pub(super) async fn enter(transaction: &mut Transaction, job: &Job) -> Result<()
         other.change(package.replaces(), package.completed_at)?;
         bind_package!(other).execute(&mut *transaction.connection()).await.map_err(failed)?;
     }
-    bind_entry!(package).execute(transaction.connection()).await.map_err(failed)?;
+    let entry = with_entry!(sqlx::query(ENTER_PACKAGE), package);
+    entry.execute(transaction.connection()).await.map_err(failed)?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnection, Postgres};
 use super::error::{failed, is_unique_violation};
 use super::news::CHANNEL;
 use crate::error::taken;
-use crate::rows::{Row, bind_insert, bind_update, to_json};
+use crate::rows::{INSERT_JOB, Row, UPDATE_JOB, to_json, with_insert, with_update};
 
 /// The key of the advisory lock under which events are appended.
 const LOG_LOCK: i64 = 0x6879_7065_7273_646b;
@@ -64,7 +64,8 @@ impl Transaction {
     /// # Errors
     /// `Conflict` if there is one of that name, also one that another transaction was just adding.
     pub(super) async fn insert(&mut self, job: &Job, blocked_by: i64) -> Result<()> {
-        let inserted = bind_insert!(job, blocked_by).execute(&mut *self.inner).await;
+        let insert = with_insert!(sqlx::query(INSERT_JOB), job, blocked_by);
+        let inserted = insert.execute(&mut *self.inner).await;
         inserted.map_err(|error| match error {
             error if is_unique_violation(&error) => taken(&job.id),
             error => failed("insert job", &error),
@@ -75,7 +76,7 @@ impl Transaction {
 
     /// Writes what can change of a job that was read for update.
     pub(super) async fn update(&mut self, row: &Row) -> Result<()> {
-        let updated = bind_update!(row).execute(&mut *self.inner).await;
+        let updated = with_update!(sqlx::query(UPDATE_JOB), row).execute(&mut *self.inner).await;
         updated.map_err(|error| failed("update job", &error))?;
         if row.was != row.job.status {
             self.count(row.was, -1);

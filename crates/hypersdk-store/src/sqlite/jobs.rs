@@ -14,12 +14,16 @@ use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
 use super::error::failed;
-use super::{SqliteStore, after, packages};
-use crate::error::{lost, proves, refused, taken, unknown};
+use super::lines::Lines;
+use super::settle::Settle;
+use super::transaction::NewEvent;
+use super::writer::Queued;
+use super::{SqliteStore, after};
+use crate::error::{refused, taken, unknown};
 use crate::listing::listing;
 use crate::prune;
 use crate::rows::{self, RawJob, RawLine, Row, RowClaim};
-use crate::turns::{self, due_in_lane};
+use crate::turns::{self, due_in_lane, waiting};
 
 #[async_trait]
 impl JobStore for SqliteStore {
@@ -34,19 +38,26 @@ impl JobStore for SqliteStore {
         let now = self.clock.now();
         self.write("submit jobs", move |transaction| {
             Box::pin(async move {
-                let mut accepted = Vec::with_capacity(jobs.len());
-                for new in jobs {
-                    if find(transaction.connection(), &new.id).await?.is_some() {
-                        return Err(taken(&new.id));
-                    }
-                    let job = Job::accepted(new, now);
-                    let needs = after::unfinished(transaction, &job).await?;
-                    transaction.insert(&job, i64::try_from(needs.len()).unwrap_or(i64::MAX)).await?;
-                    after::note(transaction, &job.id, &needs).await?;
-                    transaction.append(EventKind::JobCreated, &job).await?;
-                    accepted.push(job);
+                let known = transaction.find(jobs.iter().map(|job| &job.id)).await?;
+                if let Some(twin) = jobs.iter().find(|job| known.contains_key(&job.id)) {
+                    return Err(taken(&twin.id));
                 }
-                Ok(accepted)
+                let mut accepted = Vec::with_capacity(jobs.len());
+                let (mut before, mut events, mut notes) = (HashSet::new(), Vec::new(), Vec::new());
+                for new in jobs {
+                    let job = Job::accepted(new, now);
+                    let needs = after::unfinished(transaction, &job, &before).await?;
+                    events.push(NewEvent::of(EventKind::JobCreated, &job)?);
+                    before.insert(job.id.clone());
+                    accepted.push((job, i64::try_from(needs.len()).unwrap_or(i64::MAX)));
+                    notes.push(needs);
+                }
+                transaction.insert(&accepted).await?;
+                for ((job, _), needs) in accepted.iter().zip(&notes) {
+                    after::note(transaction, &job.id, needs).await?;
+                }
+                transaction.append(&events).await?;
+                Ok(accepted.into_iter().map(|(job, _)| job).collect())
             })
         })
         .await
@@ -66,16 +77,17 @@ impl JobStore for SqliteStore {
         let claimant = claimant.clone();
         self.write("claim jobs", move |transaction| {
             Box::pin(async move {
-                let mut claims = Vec::new();
-                for mut row in due(transaction.connection(), &claimant, now, limit).await? {
+                let mut rows = due(transaction.connection(), &claimant, now, limit).await?;
+                let mut events = Vec::with_capacity(rows.len());
+                for row in &mut rows {
                     let kind = row.job.start(now).map_err(refused)?;
                     row.fence += 1;
                     row.claim = Some(RowClaim::new(&claimant.owner, now));
-                    transaction.update(&row).await?;
-                    transaction.append(kind, &row.job).await?;
-                    claims.push(Claim { job: row.job, fence: row.fence });
+                    events.push(NewEvent::of(kind, &row.job)?);
                 }
-                Ok(claims)
+                transaction.update(&rows).await?;
+                transaction.append(&events).await?;
+                Ok(rows.into_iter().map(|row| Claim { job: row.job, fence: row.fence }).collect())
             })
         })
         .await
@@ -93,21 +105,23 @@ impl JobStore for SqliteStore {
         let (owner, jobs) = (owner.clone(), jobs.to_vec());
         self.write("keep claims", move |transaction| {
             Box::pin(async move {
-                let mut stop = Vec::new();
+                let mut rows = transaction.find(jobs.iter().map(|(id, ..)| id)).await?;
+                let (mut stop, mut kept) = (Vec::new(), Vec::with_capacity(jobs.len()));
                 for (id, fence, progress) in jobs {
-                    match find(transaction.connection(), &id).await? {
+                    match rows.remove(&id) {
                         Some(mut row) if row.is_claimed_by(&owner, fence) => {
                             row.claim = Some(RowClaim::new(&owner, now));
                             row.job.progress = progress;
                             row.job.updated_at = now;
-                            transaction.update(&row).await?;
                             if row.job.cancel_requested {
                                 stop.push((id, StopReason::CancelRequested));
                             }
+                            kept.push(row);
                         }
                         _ => stop.push((id, StopReason::ClaimLost)),
                     }
                 }
+                transaction.update(&kept).await?;
                 Ok(stop)
             })
         })
@@ -115,30 +129,14 @@ impl JobStore for SqliteStore {
     }
 
     async fn settle(&self, id: &JobId, fence: i64, settled: Settled, progress: Progress) -> Result<Job> {
-        let now = self.clock.now();
-        let id = id.clone();
         let settled = match settled {
             Settled::Requeued { failure, not_before } => {
                 Settled::Requeued { failure, not_before: not_before.map(|instant| instant.trunc_subsecs(6)) }
             }
             settled => settled,
         };
-        self.write("settle job", move |transaction| {
-            Box::pin(async move {
-                let mut row = load(transaction.connection(), &id).await?;
-                if row.fence != fence || row.claim.is_none() {
-                    return Err(lost(&id));
-                }
-                let kind = row.job.settle(settled, progress, now).map_err(refused)?;
-                row.claim = None;
-                transaction.update(&row).await?;
-                transaction.append(kind, &row.job).await?;
-                packages::enter(transaction, &row.job).await?;
-                after::follow_up(transaction, &row.job, now).await?;
-                Ok(row.job)
-            })
-        })
-        .await
+        let work = Settle { job: id.clone(), fence, settled, progress, now: self.clock.now() };
+        self.write_with_others(work, Queued::Settle).await
     }
 
     async fn recover(&self, owner: &Owner, silence: Duration) -> Result<Vec<JobId>> {
@@ -153,10 +151,11 @@ impl JobStore for SqliteStore {
                 for mut row in abandoned(transaction.connection(), &owner, silence, now).await? {
                     let kind = row.job.take_back(now).map_err(refused)?;
                     row.claim = None;
-                    transaction.update(&row).await?;
-                    transaction.append(kind, &row.job).await?;
-                    after::follow_up(transaction, &row.job, now).await?;
-                    taken_back.push(row.job.id);
+                    let job = row.job.clone();
+                    transaction.update(&[row]).await?;
+                    transaction.append(&[NewEvent::of(kind, &job)?]).await?;
+                    after::follow_up(transaction, &job, now).await?;
+                    taken_back.push(job.id);
                 }
                 Ok(taken_back)
             })
@@ -171,10 +170,11 @@ impl JobStore for SqliteStore {
             Box::pin(async move {
                 let mut row = load(transaction.connection(), &id).await?;
                 let (outcome, kind) = row.job.ask_to_stop(now);
-                transaction.update(&row).await?;
+                let job = row.job.clone();
+                transaction.update(&[row]).await?;
                 if let Some(kind) = kind {
-                    transaction.append(kind, &row.job).await?;
-                    after::follow_up(transaction, &row.job, now).await?;
+                    transaction.append(&[NewEvent::of(kind, &job)?]).await?;
+                    after::follow_up(transaction, &job, now).await?;
                 }
                 Ok(outcome)
             })
@@ -218,7 +218,8 @@ impl JobStore for SqliteStore {
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>> {
         let micros: Option<i64> = sqlx::query_scalar(
-            "SELECT min(not_before) FROM jobs WHERE status = 'pending' AND not_before IS NOT NULL",
+            "SELECT min(not_before) FROM jobs INDEXED BY jobs_not_before
+             WHERE status = 'pending' AND not_before IS NOT NULL",
         )
         .fetch_one(&self.readers)
         .await
@@ -227,24 +228,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn append_log(&self, id: &JobId, fence: Option<i64>, lines: &[LogLine]) -> Result<()> {
-        let (id, lines) = (id.clone(), lines.to_vec());
-        self.write("write job log", move |transaction| {
-            Box::pin(async move {
-                proves(fence_of(transaction.connection(), &id).await?, fence, &id)?;
-                for line in lines {
-                    sqlx::query("INSERT INTO job_logs (job, time, level, message) VALUES ($1, $2, $3, $4)")
-                        .bind(id.as_str())
-                        .bind(line.time.timestamp_micros())
-                        .bind(rows::level_name(line.level))
-                        .bind(line.message)
-                        .execute(transaction.connection())
-                        .await
-                        .map_err(|error| failed("insert line", &error))?;
-                }
-                Ok(())
-            })
-        })
-        .await
+        let work = Lines { job: id.clone(), fence, lines: lines.to_vec() };
+        self.write_with_others(work, Queued::Lines).await
     }
 
     async fn log(&self, id: &JobId) -> Result<Vec<LogLine>> {
@@ -331,16 +316,6 @@ async fn find(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Option<Ro
     raw.map(Row::try_from).transpose()
 }
 
-/// The number of the job's last claim.
-async fn fence_of(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<i64> {
-    let fence: Option<i64> = sqlx::query_scalar("SELECT fence FROM jobs WHERE id = $1")
-        .bind(id.as_str())
-        .fetch_optional(executor)
-        .await
-        .map_err(|error| failed("find job", &error))?;
-    fence.ok_or_else(|| unknown(id))
-}
-
 async fn load(executor: impl SqliteExecutor<'_>, id: &JobId) -> Result<Row> {
     find(executor, id).await?.ok_or_else(|| unknown(id))
 }
@@ -353,15 +328,17 @@ async fn due(
     limit: usize,
 ) -> Result<Vec<Row>> {
     let failed = |error: sqlx::Error| failed("find due jobs", &error);
-    let waiting: Vec<String> =
-        sqlx::query_scalar(turns::WAITING).fetch_all(&mut *connection).await.map_err(failed)?;
+    let waiting: Vec<String> = sqlx::query_scalar(waiting!(" INDEXED BY jobs_by_lane"))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
     let running = sqlx::query_as(turns::RUNNING).fetch_all(&mut *connection).await.map_err(failed)?;
     let mut lanes = Vec::new();
     for (lane, running) in turns::served(waiting, running, claimant)? {
-        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(""))
+        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(" INDEXED BY jobs_by_lane", ""))
             .bind(lane)
             .bind(now.timestamp_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))

@@ -1,34 +1,67 @@
 //! The catalogue of packages.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hypersdk_core::{
     Job, JobId, Package, PackageCatalogue, PackageChange, PackagePage, PackageQuery, Result,
 };
-use sqlx::SqliteExecutor;
+use sqlx::{AssertSqlSafe, SqliteExecutor};
 
 use super::SqliteStore;
 use super::error::failed;
-use super::writer::Transaction;
-use crate::package_rows::{self, FORGET_PACKAGES, RawPackage, bind_entry, bind_package, unknown_package};
+use super::many;
+use super::transaction::Transaction;
+use crate::package_rows::{self, FORGET_PACKAGES, RawPackage, bind_package, unknown_package, with_entry};
 
 const AT_PATH: &str = "SELECT * FROM packages WHERE state = 'present' AND path = $1 ORDER BY seq DESC";
 
-/// Enters what a job has made, if it is completed; what was there under its name is replaced.
-pub(super) async fn enter(transaction: &mut Transaction, job: &Job) -> Result<()> {
-    let Some(package) = Package::of(job) else { return Ok(()) };
-    let failed = |error: sqlx::Error| failed("enter package", &error);
-    let others: Vec<RawPackage> = sqlx::query_as(AT_PATH)
-        .bind(&package.outcome.ovf_path)
-        .fetch_all(&mut *transaction.connection())
+/// Those of some paths.
+const AT_PATHS: &str = "SELECT * FROM packages INDEXED BY packages_by_path
+     WHERE state = 'present' AND path IN (SELECT value FROM json_each($1)) ORDER BY seq DESC";
+
+/// As [`ENTER_PACKAGE`](crate::package_rows::ENTER_PACKAGE), for many, of which one may have replaced another.
+const ENTER_PACKAGES: &str =
+    "INSERT INTO packages (id, schedule, vm, vm_name, path, spec, outcome, completed_at, verification, state,
+                           updated_at, reason)";
+
+/// Enters what jobs have made, if they are completed, in their order; what was there under its name is replaced.
+pub(super) async fn enter(transaction: &mut Transaction, jobs: impl Iterator<Item = &Job>) -> Result<()> {
+    let failed = |error: sqlx::Error| failed("enter packages", &error);
+    let mut entered: Vec<Package> = jobs.filter_map(Package::of).collect();
+    if entered.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<&str> = entered.iter().map(|package| package.outcome.ovf_path.as_str()).collect();
+    let others: Vec<RawPackage> = sqlx::query_as(AT_PATHS)
+        .bind(serde_json::Value::from(paths).to_string())
+        .fetch_all(transaction.connection())
         .await
         .map_err(failed)?;
     for other in others {
         let mut other = Package::try_from(other)?;
-        other.change(package.replaces(), package.completed_at)?;
-        bind_package!(other).execute(&mut *transaction.connection()).await.map_err(failed)?;
+        let next = entered.iter().find(|package| package.outcome.ovf_path == other.outcome.ovf_path);
+        if let Some(next) = next {
+            other.change(next.replaces(), next.completed_at)?;
+            bind_package!(other).execute(transaction.connection()).await.map_err(failed)?;
+        }
     }
-    bind_entry!(package).execute(transaction.connection()).await.map_err(failed)?;
+    // The same among themselves, from the last on, which is the one that stays.
+    let mut later: HashMap<String, (PackageChange, DateTime<Utc>)> = HashMap::new();
+    for package in entered.iter_mut().rev() {
+        let replaces = (package.replaces(), package.completed_at);
+        if let Some((replaced, at)) = later.insert(package.outcome.ovf_path.clone(), replaces) {
+            package.change(replaced, at)?;
+        }
+    }
+    for part in many::parts(&entered) {
+        let mut query = sqlx::query(AssertSqlSafe(many::values(ENTER_PACKAGES, (part.len(), 12), "")));
+        for package in part {
+            query = with_entry!(query, package).bind(package.reason.as_deref());
+        }
+        query.execute(transaction.connection()).await.map_err(failed)?;
+    }
     Ok(())
 }
 

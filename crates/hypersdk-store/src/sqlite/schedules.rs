@@ -16,7 +16,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
 use super::error::failed;
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::schedule_rows::{
     self as rows, Claim, RawFiring, RawSchedule, Row, another_has, bind_firing, bind_schedule, firing_taken,
     no_firing, no_schedule, schedule_taken,

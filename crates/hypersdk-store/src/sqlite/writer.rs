@@ -1,89 +1,41 @@
 //! The one task that writes.
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use hypersdk_core::{EventKind, Job, JobId, Result, Seq};
-use serde_json::Value;
+use hypersdk_core::{Result, Seq};
 use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::alike::Group;
 use super::error::failed;
 use super::file::Lock;
-use crate::rows::{Row, bind_insert, bind_update, to_json};
+use super::lines::Lines;
+use super::settle::Settle;
+use super::transaction::Transaction;
 
 /// The most works that share a transaction.
-const BATCH: usize = 64;
-
-/// The writing connection and what its open transaction has appended to the log.
-#[derive(Debug)]
-pub(super) struct Transaction {
-    connection: SqliteConnection,
-    newest: Option<Seq>,
-}
-
-impl Transaction {
-    pub(super) fn new(connection: SqliteConnection) -> Self {
-        Transaction { connection, newest: None }
-    }
-
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
-    }
-
-    /// Adds a job that was just accepted.
-    pub(super) async fn insert(&mut self, job: &Job, blocked_by: i64) -> Result<()> {
-        let inserted = bind_insert!(job, blocked_by).execute(&mut self.connection).await;
-        inserted.map_err(|error| failed("insert job", &error))?;
-        Ok(())
-    }
-
-    /// Writes what can change of a job.
-    pub(super) async fn update(&mut self, row: &Row) -> Result<()> {
-        let updated = bind_update!(row).execute(&mut self.connection).await;
-        updated.map_err(|error| failed("update job", &error))?;
-        Ok(())
-    }
-
-    /// Appends the event of a change that was just made to `job`.
-    pub(super) async fn append(&mut self, kind: EventKind, job: &Job) -> Result<()> {
-        self.append_event(kind, job.updated_at, Some(&job.id), &job.event_data(kind)).await
-    }
-
-    /// Appends an event, of a job or of none.
-    pub(super) async fn append_event(
-        &mut self,
-        kind: EventKind,
-        time: DateTime<Utc>,
-        job: Option<&JobId>,
-        data: &Value,
-    ) -> Result<()> {
-        let result = sqlx::query("INSERT INTO events (time, kind, job, data) VALUES ($1, $2, $3, $4)")
-            .bind(time.timestamp_micros())
-            .bind(kind.as_str())
-            .bind(job.map(JobId::as_str))
-            .bind(to_json("data", data)?)
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| failed("append event", &error))?;
-        self.newest = Some(Seq(result.last_insert_rowid()));
-        Ok(())
-    }
-
-    async fn execute(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        sqlx::query(sql).execute(&mut self.connection).await.map(drop)
-    }
-}
+pub(super) const BATCH: usize = 256;
 
 /// Tells a caller whether its change is on the disk.
 type Finish = Box<dyn FnOnce(Option<&sqlx::Error>) + Send>;
 
+/// What came of a work.
+pub(super) enum Ran {
+    /// It is done; its callers wait for the commit.
+    Done(Finish),
+    /// It failed, and its caller knows: what it wrote is to be undone.
+    Undo,
+    /// What it wrote is to be undone, and these are to be done in its place.
+    Apart(Vec<Box<dyn Work>>),
+}
+
 /// A change that waits for its turn.
 #[async_trait]
 pub(super) trait Work: Send {
-    /// Does it. `None` if it failed and its caller knows: what it wrote is to be undone.
-    async fn run(self: Box<Self>, transaction: &mut Transaction) -> Option<Finish>;
+    /// Does it.
+    async fn run(self: Box<Self>, transaction: &mut Transaction) -> Ran;
 
     /// Tells the caller that it could not be begun.
     fn refuse(self: Box<Self>, error: &sqlx::Error);
@@ -111,11 +63,11 @@ where
     T: Send + 'static,
     F: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
 {
-    async fn run(self: Box<Self>, transaction: &mut Transaction) -> Option<Finish> {
+    async fn run(self: Box<Self>, transaction: &mut Transaction) -> Ran {
         let Change { operation, change, reply } = *self;
         // A caller that has gone does not want its answer; the change stands all the same.
         match change(transaction).await {
-            Ok(value) => Some(Box::new(move |error| {
+            Ok(value) => Ran::Done(Box::new(move |error| {
                 drop(reply.send(match error {
                     None => Ok(value),
                     Some(error) => Err(failed(operation, error)),
@@ -123,7 +75,7 @@ where
             })),
             Err(error) => {
                 drop(reply.send(Err(error.context(operation))));
-                None
+                Ran::Undo
             }
         }
     }
@@ -133,43 +85,76 @@ where
     }
 }
 
-/// Does what comes through `works`, several in one transaction if several wait, until the channel closes;
+/// What callers queue up. Those of the named kinds are done together where several wait.
+pub(super) enum Queued {
+    Change(Box<dyn Work>),
+    Settle(Group<Settle>),
+    Lines(Group<Lines>),
+}
+
+/// The works of those that wait, in their order, but each of a named kind with the first of its kind. Whoever waits
+/// here waits for an answer, so that nobody can tell in which order those that wait at one time are done.
+fn gather(waiting: impl IntoIterator<Item = Queued>) -> VecDeque<Box<dyn Work>> {
+    let mut works: Vec<Queued> = Vec::new();
+    let (mut settles, mut lines) = (None, None);
+    for queued in waiting {
+        let first = match &queued {
+            Queued::Change(_) => None,
+            Queued::Settle(_) => Some(&mut settles),
+            Queued::Lines(_) => Some(&mut lines),
+        };
+        let place = first.and_then(|first| first.replace(first.unwrap_or(works.len())));
+        match (place.map(|place| &mut works[place]), queued) {
+            (Some(Queued::Settle(first)), Queued::Settle(group)) => first.join(group),
+            (Some(Queued::Lines(first)), Queued::Lines(group)) => first.join(group),
+            (_, queued) => works.push(queued),
+        }
+    }
+    let works = works.into_iter().map(|queued| match queued {
+        Queued::Change(work) => work,
+        Queued::Settle(group) => Box::new(group),
+        Queued::Lines(group) => Box::new(group),
+    });
+    works.collect()
+}
+
+/// Does what comes through `queue`, several in one transaction if several wait, until the channel closes;
 /// then closes the file and lets go of it.
 pub(super) async fn run(
     mut transaction: Transaction,
-    mut works: mpsc::Receiver<Box<dyn Work>>,
+    mut queue: mpsc::Receiver<Queued>,
     latest: watch::Sender<Seq>,
     lock: Lock,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while works.recv_many(&mut batch, BATCH).await > 0 {
-        while !batch.is_empty() {
-            transact(&mut transaction, &mut batch, &latest).await;
+    let mut waiting = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut waiting, BATCH).await > 0 {
+        let mut works = gather(waiting.drain(..));
+        while !works.is_empty() {
+            transact(&mut transaction, &mut works, &latest).await;
         }
     }
-    if let Err(error) = transaction.connection.close().await {
+    if let Err(error) = transaction.into_connection().close().await {
         tracing::warn!(%error, "the database was not closed cleanly; the next start repairs it");
     }
     drop(lock);
 }
 
-/// Does the works of the batch in one transaction. Leaves those in it that were not begun because SQLite
-/// gave the transaction up under an earlier one.
+/// Does the works in one transaction. Leaves those that were not begun because SQLite gave the transaction up under
+/// an earlier one.
 async fn transact(
     transaction: &mut Transaction,
-    batch: &mut Vec<Box<dyn Work>>,
+    works: &mut VecDeque<Box<dyn Work>>,
     latest: &watch::Sender<Seq>,
 ) {
     transaction.newest = None;
     if let Err(error) = transaction.execute("BEGIN IMMEDIATE").await {
-        batch.drain(..).for_each(|work| work.refuse(&error));
+        works.drain(..).for_each(|work| work.refuse(&error));
         return;
     }
-    let mut done = Vec::with_capacity(batch.len());
+    let mut done = Vec::with_capacity(works.len());
     let mut outcome = Ok(());
-    let mut waiting = std::mem::take(batch).into_iter();
-    for work in waiting.by_ref() {
-        match attempt(transaction, work).await {
+    while let Some(work) = works.pop_front() {
+        match attempt(transaction, work, works).await {
             Ok(finish) => done.extend(finish),
             Err(error) => {
                 outcome = Err(error);
@@ -177,7 +162,6 @@ async fn transact(
             }
         }
     }
-    batch.extend(waiting);
     if outcome.is_ok() {
         outcome = transaction.execute("COMMIT").await;
     }
@@ -193,18 +177,29 @@ async fn transact(
     }
 }
 
-/// Does one work, and undoes it alone if it fails.
+/// Does one work, and undoes it alone if it fails. What is to be done in its place goes before the other `works`.
 ///
 /// # Errors
 /// If nothing can be undone any more: SQLite has rolled the whole transaction back, as it may when the
 /// disk is full or broken.
-async fn attempt(transaction: &mut Transaction, work: Box<dyn Work>) -> Result<Option<Finish>, sqlx::Error> {
+async fn attempt(
+    transaction: &mut Transaction,
+    work: Box<dyn Work>,
+    works: &mut VecDeque<Box<dyn Work>>,
+) -> Result<Option<Finish>, sqlx::Error> {
     let newest = transaction.newest;
     if let Err(error) = transaction.execute("SAVEPOINT work").await {
         work.refuse(&error);
         return Err(error);
     }
-    let finish = work.run(transaction).await;
+    let finish = match work.run(transaction).await {
+        Ran::Done(finish) => Some(finish),
+        Ran::Undo => None,
+        Ran::Apart(apart) => {
+            apart.into_iter().rev().for_each(|work| works.push_front(work));
+            None
+        }
+    };
     if finish.is_none() {
         transaction.execute("ROLLBACK TO work").await?;
         transaction.newest = newest;
