@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use hypersdk_core::{
     Event, Job, JobCounts, JobPage, JobSpec, JobStatus, LogLevel, LogLine, Node, Owner, Result, Seq,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::error::unreadable;
@@ -37,7 +37,7 @@ impl RowClaim {
 }
 
 /// A row of `jobs` as it comes from the database.
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 pub(crate) struct RawJob {
     seq: i64,
     id: String,

@@ -93,7 +93,7 @@ pub(super) async fn run(options: &StoreOptions) -> Result<Report> {
     let simulator = Simulator::start(&xtask, &disks, None)?;
     past(&hypervisord, &simulator.access, home.path(), &mut report).await?;
     report.notes.push(
-        "synchronous=FULL: a commit is on the disk before anybody is told; up to 64 changes that queued up meanwhile \
+        "synchronous=FULL: a commit is on the disk before anybody is told; up to 256 changes that queued up meanwhile \
          share one"
             .to_owned(),
     );

@@ -15,6 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::failed;
 use super::lines::Lines;
+use super::many::{self, jobs_of};
 use super::settle::Settle;
 use super::transaction::NewEvent;
 use super::writer::Queued;
@@ -338,14 +339,14 @@ async fn due(
     let running = sqlx::query_as(turns::RUNNING).fetch_all(&mut *connection).await.map_err(failed)?;
     let mut lanes = Vec::new();
     for (lane, running) in turns::served(waiting, running, claimant)? {
-        let rows: Vec<RawJob> = sqlx::query_as(due_in_lane!(" INDEXED BY jobs_by_lane", ""))
+        let rows: String = sqlx::query_scalar(jobs_of!(due_in_lane!(" INDEXED BY jobs_by_lane", "")))
             .bind(lane)
             .bind(now.timestamp_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *connection)
+            .fetch_one(&mut *connection)
             .await
             .map_err(failed)?;
-        lanes.push((running, rows.into_iter().map(Row::try_from).collect::<Result<_>>()?));
+        lanes.push((running, many::jobs(&rows)?));
     }
     Ok(turns::chosen(lanes, limit))
 }

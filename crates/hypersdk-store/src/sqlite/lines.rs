@@ -11,7 +11,7 @@ use super::error::failed;
 use super::many;
 use super::transaction::Transaction;
 use crate::error::{proves, unknown};
-use crate::rows::level_name;
+use crate::rows::{from_json, level_name};
 
 /// Lines to be added to a job's log.
 pub(super) struct Lines {
@@ -28,13 +28,14 @@ impl Alike for Lines {
     const OPERATION: &'static str = "write job log";
 
     async fn all(works: &[Self], transaction: &mut Transaction) -> Result<Vec<Result<()>>> {
-        let fences: Vec<(String, i64)> =
-            sqlx::query_as("SELECT id, fence FROM jobs WHERE id IN (SELECT value FROM json_each($1))")
-                .bind(many::list(works.iter().map(|work| &work.job)))
-                .fetch_all(transaction.connection())
-                .await
-                .map_err(|error| failed("find jobs", &error))?;
-        let fences: HashMap<String, i64> = fences.into_iter().collect();
+        let fences: String = sqlx::query_scalar(
+            "SELECT json_group_object(id, fence) FROM jobs WHERE id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(many::list(works.iter().map(|work| &work.job)))
+        .fetch_one(transaction.connection())
+        .await
+        .map_err(|error| failed("find jobs", &error))?;
+        let fences: HashMap<String, i64> = from_json("fence", &fences)?;
         let answers: Vec<Result<()>> = works
             .iter()
             .map(|Lines { job, fence, .. }| {

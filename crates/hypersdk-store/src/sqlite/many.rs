@@ -1,11 +1,14 @@
 //! Statements about many rows at one time.
 //!
 //! SQLite works in a thread of its own, and every statement is a trip there and back, which costs more than most of
-//! them do. What concerns many rows is therefore told in few statements, in a few sizes so that each stays prepared.
+//! them do. What concerns many rows is therefore told in few statements, in a few sizes so that each stays prepared;
+//! and what has many rows comes back as one, since every row wakes whoever waits for it.
 
 use std::fmt::Write;
 
-use hypersdk_core::JobId;
+use hypersdk_core::{JobId, Result};
+
+use crate::rows::{RawJob, Row, from_json};
 
 /// Rows of one statement, the most first. With the widest rows there are it has a thousand parameters; SQLite allows
 /// thirty times as many.
@@ -30,6 +33,30 @@ pub(super) fn values(before: &str, (rows, columns): (usize, usize), after: &str)
         write!(sql, "{comma}({row})").expect("a String takes everything");
     }
     sql + after
+}
+
+/// A statement that gives as one text the rows of `jobs` that `$rows` selects, in its order: [`jobs`] reads it.
+macro_rules! jobs_of {
+    ($rows:expr) => {
+        concat!(
+            "SELECT json_group_array(json_object(
+                 'seq', seq, 'id', id, 'spec', spec, 'status', status, 'attempt', attempt, 'failures', failures,
+                 'created_at', created_at, 'started_at', started_at, 'completed_at', completed_at,
+                 'updated_at', updated_at, 'not_before', not_before,
+                 'cancel_requested', json(iif(cancel_requested, 'true', 'false')), 'progress', progress,
+                 'outcome', outcome, 'failure', failure, 'owner', owner, 'fence', fence,
+                 'heartbeat_at', heartbeat_at
+             )) FROM (",
+            $rows,
+            ")"
+        )
+    };
+}
+pub(super) use jobs_of;
+
+/// The rows that a statement of [`jobs_of`] gives.
+pub(super) fn jobs(text: &str) -> Result<Vec<Row>> {
+    from_json::<Vec<RawJob>>("jobs", text)?.into_iter().map(Row::try_from).collect()
 }
 
 /// One parameter for a list of identifiers: `id IN (SELECT value FROM json_each($1))`.

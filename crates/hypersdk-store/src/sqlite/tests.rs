@@ -5,6 +5,7 @@ use hypersdk_core::{
     NewJob, Outcome, Owner, PackageCatalogue, PackageQuery, PackageState, Progress, Seq, Settled,
 };
 
+use super::many::jobs_of;
 use super::transaction::FIND;
 use super::*;
 use crate::turns::{due_in_lane, waiting};
@@ -201,7 +202,7 @@ async fn nothing_that_is_done_often_reads_all_that_waits() {
         (after::AFTER, "sqlite_autoindex_jobs_1 (id=?)"),
         (FIND, "sqlite_autoindex_jobs_1 (id=?)"),
         (waiting!(" INDEXED BY jobs_by_lane"), "jobs_by_lane"),
-        (due_in_lane!(" INDEXED BY jobs_by_lane", ""), "jobs_by_lane (lane=?)"),
+        (jobs_of!(due_in_lane!(" INDEXED BY jobs_by_lane", "")), "jobs_by_lane (lane=?)"),
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut other).await.unwrap();

@@ -10,10 +10,11 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::failed;
 use super::many;
-use crate::rows::{RawJob, Row, to_json, with_insert, with_update};
+use crate::rows::{Row, to_json, with_insert, with_update};
 
 /// The jobs of a list.
-pub(super) const FIND: &str = "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each($1))";
+pub(super) const FIND: &str =
+    many::jobs_of!("SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each($1))");
 
 /// As [`INSERT_JOB`](crate::rows::INSERT_JOB), for many.
 const INSERT_JOBS: &str =
@@ -81,13 +82,12 @@ impl Transaction {
         &mut self,
         ids: impl IntoIterator<Item = &JobId>,
     ) -> Result<HashMap<JobId, Row>> {
-        let rows: Vec<RawJob> = sqlx::query_as(FIND)
+        let found: String = sqlx::query_scalar(FIND)
             .bind(many::list(ids))
-            .fetch_all(&mut self.connection)
+            .fetch_one(&mut self.connection)
             .await
             .map_err(|error| failed("read jobs", &error))?;
-        let rows = rows.into_iter().map(Row::try_from);
-        rows.map(|row| row.map(|row| (row.job.id.clone(), row))).collect()
+        Ok(many::jobs(&found)?.into_iter().map(|row| (row.job.id.clone(), row)).collect())
     }
 
     /// Adds jobs that were just accepted, with the numbers of those that each has to wait for.
