@@ -28,6 +28,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
             () = inner.seats.left() => {}
             () = tokio::time::sleep(wait) => {}
         }
+        // Those whose ends were written together leave first, so that one claim fills their seats.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -37,8 +39,6 @@ async fn claim(inner: &Arc<Inner>) -> Duration {
     if inner.paused.load(Ordering::SeqCst) {
         return poll;
     }
-    // Those whose ends were written together leave first, so that one claim fills their seats.
-    tokio::task::yield_now().await;
     let guard = inner.claiming.lock().await;
     let most = inner.config.max_concurrent.max(1) + inner.config.max_waiting;
     let mut seats = inner.seats.take(most.saturating_sub(inner.running().len()));
