@@ -1,6 +1,7 @@
 //! The real binary over its real interfaces, against the simulator.
 
 mod access;
+mod api_page;
 mod catch_up;
 mod configuration;
 mod connections;
