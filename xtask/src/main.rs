@@ -1,9 +1,14 @@
-//! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures.
+//! Chores: `cargo xtask test` prepares a Debian machine and runs every test, `cargo xtask bench` measures,
+//! `cargo xtask package` makes what is installed, and `install-test` tries it.
 
 mod bench;
 mod book;
+mod dependencies;
+mod install_test;
 mod package;
 mod peers;
+mod sbom;
+mod stats;
 
 use std::process::Command;
 
@@ -27,10 +32,16 @@ enum Chore {
     },
     /// Only install what the tests need.
     Peers,
-    /// Build the binaries, and from them a .deb and an .rpm (cargo-deb and cargo-generate-rpm must be installed).
-    Package,
     /// Build the pages of docs/ as an mdBook into target/book; installs mdBook if need be.
     Book,
+    /// Build the binaries, and from them a .deb and an .rpm with all that belongs into them.
+    Package(package::PackageArgs),
+    /// Boot a fresh Debian, install the .deb there, and use it as the documents say. Needs root.
+    InstallTest(install_test::InstallArgs),
+    /// Write the bill of materials of the programs (CycloneDX, JSON).
+    Sbom(sbom::SbomArgs),
+    /// Say how large the programs are, of how many crates, and how long a build from nothing takes.
+    Stats(stats::StatsArgs),
     /// Measure release builds against the simulator; docs/benchmarks.md says how to read it.
     Bench {
         #[command(subcommand)]
@@ -42,8 +53,11 @@ fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Test { rest } => test(&rest),
         Chore::Peers => peers::install().map(|peers| peers.confess()),
-        Chore::Package => package::package(),
         Chore::Book => book::book(),
+        Chore::Package(args) => package::package(&args).map(drop),
+        Chore::InstallTest(args) => install_test::run(&args),
+        Chore::Sbom(args) => sbom::sbom(&args),
+        Chore::Stats(args) => stats::stats(&args),
         Chore::Bench { bench } => bench.run(),
     }
 }

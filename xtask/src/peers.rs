@@ -1,5 +1,6 @@
 //! What the tests talk to and check with: other people's programs, from Debian's packages and PyPI.
 
+pub(crate) mod tools;
 mod virt_v2v;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/github.com/vmware/govmomi", "golang-github-vmware-govmomi-dev")];
 
-/// From PyPI: VMware's own client, what checks the API against its document, and a verifier of webhooks.
+/// From PyPI: VMware's own client, what checks the API against its document, a verifier of webhooks, and one of
+/// bills of materials.
 const PYTHON_PACKAGES: &[&str] = &[
     "pyvmomi==9.1.1.0",
     "schemathesis==4.32.5",
@@ -43,6 +45,7 @@ const PYTHON_PACKAGES: &[&str] = &[
     // They judge the schema of the configuration, and come with schemathesis.
     "jsonschema_rs==0.60.3",
     "PyYAML==6.0.4",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
 ];
 
 /// From npm: what finds barriers in a page.
@@ -103,7 +106,7 @@ pub(crate) fn install() -> Result<Peers> {
 }
 
 /// Beside the build.
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
     target.join("peers")
