@@ -15,6 +15,7 @@ mod legacy;
 mod metrics;
 mod nodes;
 mod orphans;
+mod outbound;
 mod pages;
 mod readiness;
 mod reload;

@@ -83,15 +83,8 @@ struct Header {
 
 impl Oidc {
     pub(super) fn new(config: OidcConfig, default_role: Role) -> anyhow::Result<Self> {
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(crate::outbound::tls()?)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()?;

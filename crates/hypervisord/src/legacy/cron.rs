@@ -1,5 +1,7 @@
 //! The words of 0.2's cron library, in five fields.
 
+use hypersdk_sched::Cron;
+
 /// When, in this version's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct When {
@@ -8,17 +10,6 @@ pub(super) struct When {
     /// What could not be said as it was.
     pub(super) remark: Option<String>,
 }
-
-/// Names of whole schedules, and their fields.
-const NAMED: [(&str, &str); 7] = [
-    ("@yearly", "0 0 1 1 *"),
-    ("@annually", "0 0 1 1 *"),
-    ("@monthly", "0 0 1 * *"),
-    ("@weekly", "0 0 * * 0"),
-    ("@daily", "0 0 * * *"),
-    ("@midnight", "0 0 * * *"),
-    ("@hourly", "0 * * * *"),
-];
 
 pub(super) fn convert(text: &str) -> When {
     let text = text.trim();
@@ -30,10 +21,10 @@ pub(super) fn convert(text: &str) -> When {
         None => (None, text),
     };
     let when = |schedule: &str, remark| When { schedule: schedule.to_owned(), zone: zone.clone(), remark };
-    if let Some((_, fields)) = NAMED.iter().find(|(name, _)| *name == rest) {
-        return when(fields, None);
-    }
     if rest.starts_with('@') {
+        if rest.parse::<Cron>().is_ok() {
+            return when(rest, None);
+        }
         let remark =
             format!("{rest:?} has no equal: it is hourly and disabled; set schedule, then enable it");
         return when("0 * * * *", Some(remark));
@@ -57,7 +48,7 @@ mod tests {
     fn every_form_of_the_old_library_is_known() {
         let schedule = |text: &str| convert(text).schedule;
         assert_eq!(schedule("0 2 * * *"), "0 2 * * *");
-        assert_eq!(schedule("@daily"), "0 0 * * *");
+        assert_eq!(schedule("@daily"), "@daily");
         assert_eq!(schedule("0 30 2 * * 1-5"), "30 2 * * 1-5");
         assert_eq!(schedule("0 2 ? * MON"), "0 2 * * MON");
         let zoned = convert("CRON_TZ=Asia/Tokyo 0 6 * * *");

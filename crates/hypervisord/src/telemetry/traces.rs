@@ -3,7 +3,6 @@
 //! A collector that is away costs its traces and nothing else. `OTEL_EXPORTER_OTLP_HEADERS` adds headers, such as a
 //! key (OpenTelemetry's specification of the protocol exporter).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,6 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::TraceConfig;
+use crate::outbound;
 
 /// How long the collector may take for one batch.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,15 +74,8 @@ impl Drop for Traces {
 /// A client of its own thread's, since the batches are sent outside of the runtime.
 fn client() -> anyhow::Result<reqwest::blocking::Client> {
     let build = || {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let client = reqwest::blocking::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(outbound::tls()?)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()?;
