@@ -207,12 +207,9 @@ impl Exporter {
             finished_at: Utc::now(),
             outcome: outcome.clone(),
         };
-        // This process may have slept, and the job may be another's by now: then the names are not ours to give,
-        // nor the partial files ours to remove.
+        // This process may have slept, and the job may be another's by now: then the names are not ours to give.
         if let Err(error) = context.confirm_claim().await {
-            if error.kind() != ErrorKind::Conflict {
-                clean_up(&target).await?;
-            }
+            clean_up(&target).await?;
             return Err(error);
         }
         let overwrite = spec.overwrite;

@@ -157,10 +157,29 @@ impl Target {
             let entry = entry.map_err(read)?;
             let left_by = entry.file_name().to_str().and_then(|name| self.left_by(name));
             if left_by.is_some_and(|attempt| attempt <= self.attempt) {
-                remove(&entry.path())?;
+                remove(&out_of_reach(entry.path())?)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a directory's name away, so that a later attempt which makes it its own has either all of it or nothing.
+fn out_of_reach(path: PathBuf) -> Result<PathBuf> {
+    const DOOMED: &str = ".removed";
+    if !path.is_dir() || path.extension().is_some_and(|ending| *ending == DOOMED[1..]) {
+        return Ok(path);
+    }
+    let mut doomed = path.clone().into_os_string();
+    doomed.push(DOOMED);
+    let doomed = PathBuf::from(doomed);
+    // A directory that another removal was at when its process died.
+    remove(&doomed)?;
+    match std::fs::rename(&path, &doomed) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(doomed),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::receipt::Receipt;
 pub(crate) enum Refused {
     /// One of them is taken, or the file system failed; all are as they were before.
     AsBefore(Error),
-    /// A later attempt of the job is at it; nothing here is this one's to change.
+    /// A later attempt of the job has gone on from the receipt; nothing here is this one's to change.
     Lost(Error),
 }
 
@@ -52,14 +52,10 @@ pub(crate) fn lost(target: &Target) -> Error {
 pub(crate) fn publish(target: &Target, overwrite: bool) -> Result<(), Refused> {
     let _lock = names::lock(&target.directory).map_err(Refused::AsBefore)?;
     if !target.partial_result().exists() {
-        return Err(Refused::Lost(lost(target)));
+        return Err(Refused::AsBefore(lost(target)));
     }
     let receipt = Placed::put(target.partial_receipt(), target.receipt(), true).map_err(|error| {
-        if error.kind() == ErrorKind::NotFound {
-            Refused::Lost(lost(target))
-        } else {
-            Refused::AsBefore(error)
-        }
+        Refused::AsBefore(if error.kind() == ErrorKind::NotFound { lost(target) } else { error })
     })?;
     let displaced = receipt.displaced().and_then(|path| Receipt::read(path).ok());
     if displaced.is_some_and(|other| other.job == target.job && other.attempt > target.attempt) {
@@ -317,7 +313,8 @@ mod tests {
         std::fs::remove_file(room.target.partial_package()).unwrap();
         std::fs::write(room.target.receipt(), receipt(3)).unwrap();
         std::fs::write(room.target.package(), "later").unwrap();
-        let Err(Refused::Lost(_)) = publish(&room.target, true) else { panic!("it slept") };
+        let Err(Refused::AsBefore(error)) = publish(&room.target, true) else { panic!("it slept") };
+        assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), receipt(3)));
 
         // The same, asleep after the look at what is to get the names.

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hypersdk_core::testing::StreamFault;
-use hypersdk_core::{Error, ErrorKind, PackageFormat, RetryHint};
+use hypersdk_core::{ClaimCheck, Error, ErrorKind, PackageFormat, Result, RetryHint};
 
 use crate::lab::Lab;
 
@@ -93,6 +95,30 @@ async fn a_cancelled_export_stops_at_once_and_leaves_nothing() {
         assert_eq!(outcome.expect("within a second").unwrap_err().kind(), ErrorKind::Cancelled);
         assert_eq!(lab.names(), [""; 0]);
         assert_eq!(lab.provider.ledger().exports(), (1, 0, 1));
+    }
+}
+
+/// Says that the job is another's.
+#[derive(Debug)]
+struct Lost;
+
+#[async_trait]
+impl ClaimCheck for Lost {
+    async fn confirm(&self) -> Result<()> {
+        Err(Error::new(ErrorKind::Conflict, "confirm the claim", "another process has the job"))
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_has_lost_its_job_leaves_nothing_but_what_the_later_one_wrote() {
+    for format in PackageFormat::ALL {
+        let lab = Lab::with_disks(&[40, 7]);
+        let later = format!("web_01.{}@job-1@2.partial", if format.is_archive() { "ova" } else { "ovf" });
+        std::fs::write(lab.path(&later), "").unwrap();
+        let (context, _log) = lab.context("job-1");
+        let error = lab.export_in(&context.with_claim(Arc::new(Lost)), &lab.spec(format)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(lab.names(), [later]);
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use hypersdk_core::testing::{FakeFile, FakeProvider};
 use hypersdk_core::{
-    FileKind, JobContext, JobSpec, NamedProvider, Outcome, PackageFormat, PackagedFile, Result,
+    FileKind, JobContext, JobSpec, LogLevel, NamedProvider, Outcome, PackageFormat, PackagedFile, Result,
 };
 use hypersdk_export::{ExportConfig, export};
 use hypersdk_ova::ovf::{Envelope, EnvelopeDisk, EnvelopeFile};
 use hypersdk_ova::vmdk::{DiskOptions, StreamWriter};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const GRAIN: usize = 64 << 10;
@@ -56,10 +57,19 @@ impl Lab {
     }
 
     pub(crate) async fn export_as(&self, job: &str, spec: &JobSpec) -> Result<Outcome> {
-        let (context, _log) = JobContext::new(job.parse().expect("an id"), 1, self.cancel.clone());
+        let (context, _log) = self.context(job);
+        self.export_in(&context, spec).await
+    }
+
+    /// The first attempt of a job, with its log.
+    pub(crate) fn context(&self, job: &str) -> (JobContext, UnboundedReceiver<(LogLevel, String)>) {
+        JobContext::new(job.parse().expect("an id"), 1, self.cancel.clone())
+    }
+
+    pub(crate) async fn export_in(&self, context: &JobContext, spec: &JobSpec) -> Result<Outcome> {
         let provider =
             NamedProvider { name: "lab".parse().expect("a name"), provider: Arc::new(self.provider.clone()) };
-        export(&provider, spec, &context, self.config).await
+        export(&provider, spec, context, self.config).await
     }
 
     /// The names in the output directory.
