@@ -39,8 +39,8 @@ const START: f64 = 1.0;
 const WATCH: Duration = Duration::from_secs(20);
 /// Times that are waited for.
 const TIMES: usize = 10;
-/// Requests for a page.
-const PAGES: usize = 50;
+/// Requests for a page right after the start, and of the daemon at rest.
+const PAGES: (usize, usize) = (50, 500);
 /// The daemon's streams; nothing is exported here.
 const WORKERS: u32 = 1;
 
@@ -157,23 +157,22 @@ async fn past(hypervisord: &Path, access: &Access, home: &Path, report: &mut Rep
     ));
 
     let daemon = Daemon::open(hypervisord, access, home, WORKERS)?;
-    let mut pages = Vec::new();
-    for _ in 0..PAGES {
-        let begun = Instant::now();
-        daemon.get("/jobs").await?;
-        pages.push(begun.elapsed().as_secs_f64() * 1000.0);
-    }
-    report.ratio("milliseconds of the first page, the first time", pages[0]);
-    pages.sort_by(f64::total_cmp);
-    report.ratio("milliseconds of the first page, median", pages[PAGES / 2]);
-    report.checks.push(Check::at_most(
-        "milliseconds of the first page over HTTP, 95 of 100",
-        pages[PAGES * 95 / 100],
-        PAGE_MS,
-    ));
+    let begun = Instant::now();
+    daemon.get("/jobs").await?;
+    report.ratio("milliseconds of page 1, the first after a start", begun.elapsed().as_secs_f64() * 1000.0);
+    let busy = pages(&daemon, PAGES.0).await?;
+    report.ratio("milliseconds of page 1 while the start goes on, 95 of 100", of_hundred(&busy, 95));
 
     // What a start leaves to be done is done.
     tokio::time::sleep(Duration::from_secs(5)).await;
+    let rest = pages(&daemon, PAGES.1).await?;
+    report.ratio("milliseconds of page 1, median", of_hundred(&rest, 50));
+    report.checks.push(Check::at_most(
+        "milliseconds of page 1 over HTTP, 95 of 100",
+        of_hundred(&rest, 95),
+        PAGE_MS,
+    ));
+
     let before = daemon.usage()?;
     tokio::time::sleep(WATCH).await;
     let used = daemon.usage()? - before;
@@ -188,6 +187,23 @@ async fn past(hypervisord: &Path, access: &Access, home: &Path, report: &mut Rep
     report.checks.push(Check::at_most("milliseconds a firing was late, the worst", largest(&late), LATE_MS));
     report.ratio("peak MiB", daemon.peak()? as f64 / 1_048_576.0);
     daemon.stop()
+}
+
+/// How long page 1 of all jobs took, `count` times, in milliseconds and in order of size.
+async fn pages(daemon: &Daemon, count: usize) -> Result<Vec<f64>> {
+    let mut took = Vec::with_capacity(count);
+    for _ in 0..count {
+        let begun = Instant::now();
+        daemon.get("/jobs").await?;
+        took.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    took.sort_by(f64::total_cmp);
+    Ok(took)
+}
+
+/// What so many of a hundred do not exceed.
+fn of_hundred(sorted: &[f64], part: usize) -> f64 {
+    sorted[sorted.len() * part / 100]
 }
 
 /// Makes a schedule with a few times, one every two seconds, and gives by how much later than planned the jobs of each
