@@ -1,13 +1,15 @@
 //! Schedules inside a program of one's own: kept in a file, fired once a time, still there after a restart.
 //!
-//! `cargo run -p hypersdk-examples --example schedules`
+//! `cargo run -p hypersdk-examples --example schedules`; given a DIRECTORY, they are there the next time too
 
 #![expect(clippy::print_stdout, reason = "what the example shows")]
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use async_trait::async_trait;
-use hypersdk_core::{JobId, Result, Seq};
+use hypersdk_core::{JobId, Result, ScheduleId};
+use hypersdk_examples::Output;
 use hypersdk_sched::{
     Firing, Launcher, NewSchedule, Schedule, ScheduleSpec, Scheduler, SchedulerConfig, Standing,
 };
@@ -48,28 +50,43 @@ async fn open(location: &DatabaseLocation) -> anyhow::Result<(Database, Schedule
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let directory = tempfile::tempdir()?;
-    let location = DatabaseLocation::Sqlite(directory.path().join("schedules.db"));
+    let output = Output::choose(std::env::args().nth(1))?;
+    let location = DatabaseLocation::Sqlite(output.path().join("schedules.db"));
+    let id: ScheduleId = "greet".parse()?;
 
     let (database, scheduler) = open(&location).await?;
-    let template = json!({"whom": "world"}).as_object().cloned().unwrap_or_default();
-    let spec = ScheduleSpec::new("Every second", "* * * * * *".parse()?, template);
-    scheduler.create(NewSchedule { id: "greet".parse()?, spec, enabled: true }).await?;
-
-    // Each time is an event, in the same log as those of jobs.
-    let mut grown = database.events().latest();
-    grown.wait_for(|seq| *seq >= Seq(2)).await?;
+    if scheduler.store().schedule(&id).await?.is_none() {
+        let template = json!({"whom": "world"}).as_object().cloned().unwrap_or_default();
+        let spec = ScheduleSpec::new("Every second", "* * * * * *".parse()?, template);
+        scheduler.create(NewSchedule { id: id.clone(), spec, enabled: true }).await?;
+    }
+    let before = fire(&database, &scheduler, &id).await?;
     scheduler.stop().await;
     database.close().await;
 
+    // As after a restart: nobody creates it again, and it goes on where it was.
     let (database, scheduler) = open(&location).await?;
-    let id = "greet".parse()?;
-    let schedule = scheduler.store().schedule(&id).await?.expect("it was kept");
-    println!("{} {} ran {} times", schedule.id, schedule.spec.schedule.describe(), schedule.run_count);
+    let after = fire(&database, &scheduler, &id).await?;
+    println!("{} {} ran {} times", id, after.spec.schedule.describe(), after.run_count);
+    println!("{} of them after the restart", after.run_count - before.run_count);
     for firing in scheduler.store().firings(&id, None, 2).await? {
         println!("{} {}", firing.planned_at, firing.state.as_str());
     }
     scheduler.stop().await;
     database.close().await;
     Ok(())
+}
+
+/// Waits until it has fired twice more. Each time is an event, in the same log as those of jobs.
+async fn fire(database: &Database, scheduler: &Scheduler, id: &ScheduleId) -> anyhow::Result<Schedule> {
+    let mut grown = database.events().latest();
+    let mut enough = None;
+    loop {
+        grown.borrow_and_update();
+        let schedule = scheduler.store().schedule(id).await?.context("it is there")?;
+        if schedule.run_count >= *enough.get_or_insert(schedule.run_count + 2) {
+            return Ok(schedule);
+        }
+        grown.changed().await?;
+    }
 }

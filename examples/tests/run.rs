@@ -1,9 +1,12 @@
 //! Runs every example as a process, over its own simulator, and looks at what it printed and wrote.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hypersdk_ova::digest::{DigestAlgorithm, hash_file};
 use hypersdk_vsim::Vsim;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 /// An example's binary. `cargo test` builds it beside this test's own.
 fn binary(name: &str) -> PathBuf {
@@ -30,6 +33,13 @@ fn try_run(name: &str, arguments: &[&str]) -> std::process::Output {
         command.env_remove(variable);
     }
     command.args(arguments).output().expect("the example starts")
+}
+
+/// Runs a program that has to succeed.
+fn tool(name: &str, arguments: &[&str]) {
+    let output =
+        Command::new(name).args(arguments).output().unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(output.status.success(), "{name} {arguments:?}: {output:?}");
 }
 
 /// A path as an argument.
@@ -108,6 +118,115 @@ fn custom_provider_makes_a_whole_package_of_a_disk_in_a_folder() {
 }
 
 #[test]
+fn custom_packager_keeps_every_file_once_under_its_digest() {
+    let store = tempfile::tempdir().expect("a directory");
+    let printed = run("custom_packager", &["/DC0/vm/demo/*", text(store.path())]);
+    assert_eq!(printed.matches("packed /DC0/vm/demo/").count(), 2, "{printed}");
+    let kept = names(&store.path().join("files"));
+    assert_eq!(kept.len(), printed.matches(" is new").count(), "{printed}");
+    for digest in &kept {
+        let file = store.path().join("files").join(digest);
+        assert_eq!(*digest, hash_file(&file, DigestAlgorithm::Sha256).expect("it reads").hex());
+    }
+    let pages: Vec<String> = names(store.path()).into_iter().filter(|name| name != "files").collect();
+    assert_eq!(pages.len(), 2, "two pages and no draft: {pages:?}");
+    let mut disks = 0;
+    for page in &pages {
+        let page = std::fs::read(store.path().join(page)).expect("the page reads");
+        let page: serde_json::Value = serde_json::from_slice(&page).expect("the page is JSON");
+        assert!(page["ovf"].as_str().is_some_and(|ovf| ovf.contains("<VirtualHardwareSection")), "{page}");
+        for file in page["files"].as_array().expect("files") {
+            assert!(kept.iter().any(|digest| file["sha256"] == *digest), "{file} is not there");
+            disks += usize::from(file["kind"] == "disk");
+        }
+    }
+    assert_eq!(disks, 3);
+
+    let again = run("custom_packager", &["/DC0/vm/demo/*", text(store.path())]);
+    assert_eq!(again.matches(" is there already").count(), kept.len(), "{again}");
+    assert_eq!(names(&store.path().join("files")), kept, "nothing came twice");
+}
+
+#[test]
+fn compress_writes_less_than_came_and_shows_both() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("compress", &["/DC0/vm/demo/web01", text(output.path())]);
+    let size = |name: &str| std::fs::metadata(output.path().join(name)).expect("the package is there").len();
+    let (as_sent, compressed) = (size("as-sent.ova"), size("compressed.ova"));
+    assert!(printed.contains(&format!("as-sent: {as_sent} bytes in ")), "{printed}");
+    assert!(printed.contains(&format!("compressed: {compressed} bytes in ")), "{printed}");
+    assert!(compressed < as_sent, "{printed}");
+    let ova = output.path().join("compressed.ova");
+    assert!(run("verify_package", &[text(&ova)]).contains("compressed.ova: whole"));
+}
+
+#[test]
+fn convert_to_qcow2_writes_the_disk_that_an_ova_has() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("convert_to_qcow2", &["/DC0/vm/demo/web01", text(output.path())]);
+    assert!(printed.contains("web01-disk-0.qcow2: a disk of 67108864 bytes; "), "{printed}");
+    assert!(printed.contains(": whole"), "{printed}");
+    let qcow2 = output.path().join("web01").join("web01-disk-0.qcow2");
+    tool("qemu-img", &["check", "-f", "qcow2", text(&qcow2)]);
+
+    run("export_ova", &["/DC0/vm/demo/web01", text(output.path())]);
+    let ova = output.path().join("web01.ova");
+    tool("tar", &["-C", text(output.path()), "-xf", text(&ova), "web01-disk-0.vmdk"]);
+    let vmdk = output.path().join("web01-disk-0.vmdk");
+    tool("qemu-img", &["compare", "-f", "qcow2", "-F", "vmdk", text(&qcow2), text(&vmdk)]);
+}
+
+#[test]
+fn embedded_daemon_exports_over_its_api_and_stops_in_order() {
+    let output = tempfile::tempdir().expect("a directory");
+    let printed = run("embedded_daemon", &[text(output.path())]);
+    let ova = output.path().canonicalize().expect("it is there").join("web01.ova");
+    let told = format!("\"/DC0/vm/demo/web01\" is \"completed\": \"{}\"", ova.display());
+    let told = ["job.created", "job.started", "job.completed", &told];
+    let places: Vec<Option<usize>> = told.iter().map(|line| printed.find(line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{printed}");
+    assert!(printed.ends_with("stopped; the simulator has 0 open sessions\n"), "{printed}");
+    assert!(run("verify_package", &[text(&ova)]).contains("web01.ova: whole"));
+    // SQLite removes its journal when the last connection is closed well.
+    assert_eq!(names(output.path()), ["daemon.db", "web01.ova", "web01.receipt.json"]);
+}
+
+#[test]
+fn progress_in_terminal_prints_plain_lines_into_a_pipe() {
+    let output = try_run("progress_in_terminal", &[]);
+    let (printed, lines) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}\n{lines}");
+    assert!(printed.ends_with("db01.ova\n") && printed.lines().count() == 1, "{printed}");
+    assert!(!lines.contains(['\u{1b}', '\r']), "{lines:?}");
+    assert!(lines.contains("Exporting ") && lines.contains("MiB/s"), "{lines}");
+}
+
+#[test]
+fn progress_in_terminal_draws_a_bar_for_each_disk_on_a_terminal() {
+    let size = PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
+    let mut command = CommandBuilder::new(binary("progress_in_terminal"));
+    command.env_remove("GOVC_URL");
+    command.env_remove("NO_COLOR");
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).expect("the example starts");
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let (mut screen, mut buffer) = (Vec::new(), [0; 4096]);
+    // At its end Linux answers a read with an error.
+    while let Ok(count @ 1..) = reader.read(&mut buffer) {
+        screen.extend_from_slice(&buffer[..count]);
+    }
+    let screen = String::from_utf8_lossy(&screen);
+    assert!(child.wait().expect("it ends").success(), "{screen}");
+    for disk in ["db01-disk-0.vmdk", "db01-disk-1.vmdk"] {
+        assert!(screen.contains(&format!("{disk}     [")), "{screen:?}");
+    }
+    assert!(screen.contains("=>") && screen.contains('\u{1b}') && screen.contains(" % "), "{screen:?}");
+    assert!(screen.trim_end().ends_with("db01.ova"), "the path stands below: {screen:?}");
+}
+
+#[test]
 fn inject_faults_survives_them() {
     let printed = run("inject_faults", &[]);
     assert!(printed.contains("survived 3 faults"), "{printed}");
@@ -135,9 +254,19 @@ fn cron_preview_tells_the_words_and_the_times() {
 
 #[test]
 fn schedules_are_fired_and_kept() {
-    let printed = run("schedules", &[]);
-    assert!(printed.matches("greet: hello \"world\"").count() >= 2, "{printed}");
-    assert!(printed.contains("greet every second ran "), "{printed}");
+    let output = tempfile::tempdir().expect("a directory");
+    let ran = |printed: &str| -> u64 {
+        let rest = printed.split("greet every second ran ").nth(1).expect("how often it ran");
+        rest.split(' ').next().and_then(|count| count.parse().ok()).expect("a number")
+    };
+    let printed = run("schedules", &[text(output.path())]);
+    assert!(printed.matches("greet: hello \"world\"").count() >= 4, "{printed}");
+    let first = ran(&printed);
+    assert!(first >= 4, "twice before the restart and twice after it: {printed}");
+
+    // Another process finds it and goes on counting.
+    let printed = run("schedules", &[text(output.path())]);
+    assert!(ran(&printed) >= first + 4, "{first}, then {printed}");
 }
 
 #[test]
@@ -194,7 +323,15 @@ async fn a_server_that_the_environment_names_is_used_and_nothing_is_taken_from_i
     };
     let listed = govc("list_vms");
     assert!(String::from_utf8_lossy(&listed.stdout).ends_with("5 VMs\n"), "{listed:?}");
-    for name in ["export_ova", "watch_progress", "embedded_jobs"] {
+    for name in [
+        "export_ova",
+        "watch_progress",
+        "embedded_jobs",
+        "compress",
+        "convert_to_qcow2",
+        "custom_packager",
+        "progress_in_terminal",
+    ] {
         let refused = govc(name);
         assert!(!refused.status.success(), "{refused:?}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains("say which VM"), "{refused:?}");

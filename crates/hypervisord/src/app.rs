@@ -1,4 +1,5 @@
-//! The daemon put together: [`App::build`] wires and binds, [`App::run`] serves until a signal.
+//! The daemon put together: [`App::build`] wires and binds, [`App::run`] serves until a signal,
+//! [`App::run_until`] until another program says so.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use hypersdk_store::{Database, DatabaseLocation};
 use hypersdk_webhook::{Deliverer, DelivererConfig, Vault};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -206,15 +208,50 @@ impl App {
     /// # Errors
     /// A second signal came before that was done.
     pub async fn run(self, mut signals: Signals, reload: Reload) -> anyhow::Result<()> {
-        let App { listener, addr, router, tls, limits, politeness, metrics, mut parts, sweep } = self;
+        let addr = self.addr;
+        let (mut serving, reloaded) = self.serve();
+        let mut reload = reload.and(reloaded);
+        let closing = serving.closing.clone();
+        serving.tasks.spawn(systemd::feed_watchdog(closing.clone()));
+        systemd::ready(addr);
+        while signals.next().await == Request::Reload {
+            reload.run().await;
+        }
+        serving.parts.drain_grace = reload.drain_grace();
+        // Its handles are let go of before everything is taken down.
+        drop(reload);
+        systemd::stopping();
+        let stopped = tokio::select! {
+            () = serving.stop() => Ok(()),
+            () = signals.stop() => Err(anyhow::anyhow!("stopped at once by a second signal")),
+        };
+        closing.cancel();
+        stopped
+    }
+
+    /// Serves until `stop` is ready, then takes everything down in order: for a daemon inside another program, whose
+    /// own affair signals, logs and systemd are. Nothing is reloaded.
+    ///
+    /// # Cancel safety
+    /// Not to be dropped before it ends: what serves would go on, and running jobs would not be put back.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        let (serving, reloaded) = self.serve();
+        stop.await;
+        drop(reloaded);
+        serving.stop().await;
+    }
+
+    /// Begins to serve.
+    fn serve(self) -> (Serving, reload::Parts) {
+        let App { listener, addr, router, tls, limits, politeness, metrics, parts, sweep } = self;
         let (history, kept) = watch::channel(parts.history.clone());
-        let mut reload = reload.and(reload::Parts {
+        let reloaded = reload::Parts {
             tls: tls.clone(),
             limits: politeness,
             manager: parts.manager.clone(),
             webhooks: parts.webhooks.clone(),
             history,
-        });
+        };
         let scheme = if tls.is_some() { "https" } else { "http" };
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -222,29 +259,31 @@ impl App {
         let store = Arc::clone(parts.manager.store());
         tasks.spawn(metrics::follow(metrics, store, parts.stopping.clone()));
         tasks.spawn(sweep);
-        tasks.spawn(systemd::feed_watchdog(closing.clone()));
         tasks.spawn(parts.nodes.clone().keep_reporting(closing.clone()));
         tasks.spawn(history::run(parts.database.clone(), kept, parts.stopping.clone()));
         tasks.spawn(parts.keeper.clone().run(parts.database.events(), parts.stopping.clone()));
         tasks.close();
         parts.readiness.set(Stage::Ready);
-        systemd::ready(addr);
         tracing::info!(%addr, "listening on {scheme}://{addr}");
-        while signals.next().await == Request::Reload {
-            reload.run().await;
-        }
-        parts.drain_grace = reload.drain_grace();
-        // Its handles are let go of before everything is taken down.
-        drop(reload);
-        let stopped = tokio::select! {
-            () = shutdown::stop(parts, server) => Ok(()),
-            () = signals.stop() => Err(anyhow::anyhow!("stopped at once by a second signal")),
-        };
-        closing.cancel();
-        if stopped.is_ok() {
-            tasks.wait().await;
-        }
-        stopped
+        (Serving { parts, server, tasks, closing }, reloaded)
+    }
+}
+
+/// A daemon that serves.
+struct Serving {
+    parts: Parts,
+    server: JoinHandle<()>,
+    tasks: TaskTracker,
+    /// Ends what goes on until everything else has.
+    closing: CancellationToken,
+}
+
+impl Serving {
+    /// Takes everything down in order.
+    async fn stop(self) {
+        shutdown::stop(self.parts, self.server).await;
+        self.closing.cancel();
+        self.tasks.wait().await;
     }
 }
 

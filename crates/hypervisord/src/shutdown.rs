@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 
 use crate::app::Parts;
 use crate::readiness::Stage;
-use crate::systemd;
 
 /// How long webhook attempts may go on; what is given up is made again after the next start.
 const WEBHOOK_GRACE: Duration = Duration::from_secs(10);
@@ -21,7 +20,6 @@ pub(crate) async fn stop(parts: Parts, server: JoinHandle<()>) {
         parts;
     tracing::info!(running = manager.running(), grace = ?drain_grace, "stopping");
     readiness.set(Stage::Stopping);
-    systemd::stopping();
     stopping.cancel();
     scheduler.stop().await;
     let (served, drained) = tokio::join!(server, manager.drain(drain_grace));
