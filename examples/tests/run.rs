@@ -188,7 +188,7 @@ fn embedded_daemon_exports_over_its_api_and_stops_in_order() {
     assert!(printed.ends_with("stopped; the simulator has 0 open sessions\n"), "{printed}");
     assert!(run("verify_package", &[text(&ova)]).contains("web01.ova: whole"));
     // SQLite removes its journal when the last connection is closed well.
-    assert_eq!(names(output.path()), ["daemon.db", "web01.ova", "web01.receipt.json"]);
+    assert_eq!(names(output.path()), ["daemon.db", "daemon.db.lock", "web01.ova", "web01.receipt.json"]);
 }
 
 #[test]

@@ -156,8 +156,9 @@ impl SqliteStore {
 
     /// Finishes what was begun, closes the file and lets go of it. Writes fail afterwards.
     pub async fn close(&self) {
-        drop(self.queue.lock().expect("no holder of this lock panics").take());
+        // The writer goes last: only then does SQLite bring the journal into the file and remove it.
         self.readers.close().await;
+        drop(self.queue.lock().expect("no holder of this lock panics").take());
         if let Some(writer) = self.writer.lock().await.take()
             && let Err(error) = writer.await
         {

@@ -267,3 +267,22 @@ async fn the_database_itself_refuses_what_no_job_can_be() {
         assert!(result.is_err(), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_closed_database_is_one_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let kept = store.submit(vec![job()]).await.unwrap().remove(0);
+    assert!(store.get(&kept.id).await.unwrap().is_some());
+    store.close().await;
+
+    let mut names: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["jobs.db", "jobs.db.lock"]);
+    let alone = directory.path().join("copied.db");
+    std::fs::copy(path, &alone).unwrap();
+    let copied = SqliteStore::open(alone).await.unwrap();
+    assert_eq!(copied.get(&kept.id).await.unwrap().as_ref(), Some(&kept));
+}
