@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hypersdk_core::{Error, Result};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 /// Holds the names of a directory until it is dropped, or its process dies.
 #[derive(Debug)]
@@ -12,16 +14,40 @@ pub(crate) struct NamesLock {
     _directory: File,
 }
 
+/// How long somebody may hold the names of a directory: for a few renames and two syncs.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Waits until nobody else holds the names of `directory`: no other thread, and where the file system knows locks on
-/// directories, no other process. Blocks; whoever holds them does so for a few renames.
-pub(crate) fn lock(directory: &Path) -> Result<NamesLock> {
+/// directories, no other process. Blocks, but not for ever: `None` if somebody does not let go, as a process that was
+/// put to sleep in the middle.
+pub(crate) fn lock(directory: &Path) -> Result<Option<NamesLock>> {
+    lock_within(directory, PATIENCE)
+}
+
+fn lock_within(directory: &Path, patience: Duration) -> Result<Option<NamesLock>> {
     let opened = File::open(directory)
         .map_err(|error| Error::io(format!("lock the names in {}", directory.display()), error))?;
-    if let Err(error) = rustix::fs::flock(&opened, FlockOperation::LockExclusive) {
-        // Network file systems may have none: then no two daemons may use the same names in one directory.
-        tracing::debug!(%error, directory = %directory.display(), "the file system has no locks on directories");
+    let begun = Instant::now();
+    loop {
+        match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() >= patience => {
+                let held_for = patience.as_secs();
+                tracing::warn!(directory = %directory.display(), held_for, "another process does not let go of the names here");
+                return Ok(None);
+            }
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(PAUSE),
+            Err(error) => {
+                // Network file systems may have none: then no two daemons may use the same names in one directory.
+                tracing::debug!(%error, directory = %directory.display(), "the file system has no locks on directories");
+                break;
+            }
+            Ok(()) => break,
+        }
     }
-    Ok(NamesLock { _directory: opened })
+    Ok(Some(NamesLock { _directory: opened }))
 }
 
 #[cfg(test)]
@@ -31,11 +57,11 @@ mod tests {
     #[test]
     fn only_one_holds_the_names_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
-        let held = lock(directory.path()).unwrap();
-        let file = File::open(directory.path()).unwrap();
-        let attempt = || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-        assert!(attempt().is_err());
+        let attempt = || lock_within(directory.path(), Duration::from_millis(30)).unwrap();
+        let held = attempt();
+        assert!(held.is_some());
+        assert!(attempt().is_none(), "it is waited for, but not for ever");
         drop(held);
-        attempt().unwrap();
+        assert!(attempt().is_some());
     }
 }

@@ -7,6 +7,9 @@
 //! A process may sleep between two names, for as long as it takes another to get the job, and to do it. That one has
 //! begun by removing what earlier attempts left, or by going on with this very publication; either way what is to get
 //! its name is gone, and this process touches nothing more. So no name is given that a later attempt has given.
+//!
+//! Jobs that give the same names do so one after the other, under a [lock](names). One whose holder sleeps is waited
+//! for only so long: the next goes on without it, and the sleeper finds another's receipt.
 
 use std::fs::File;
 use std::io;
@@ -84,6 +87,7 @@ fn name_the_rest(target: &Target, overwrite: bool, receipt: Placed, all: bool) -
         // The receipt must not get lost while what follows stays.
         sync_directory(&target.directory).map_err(Refused::AsBefore)?;
         for (from, to) in target.renames() {
+            still_ours(target).map_err(Refused::Lost)?;
             match Placed::put(from, to, overwrite) {
                 Ok(named) => placed.push(named),
                 Err(error) if error.kind() == ErrorKind::NotFound && all => {
@@ -103,6 +107,21 @@ fn name_the_rest(target: &Target, overwrite: bool, receipt: Placed, all: bool) -
             Err(Refused::AsBefore(error))
         }
         Err(lost) => Err(lost),
+    }
+}
+
+/// Refuses to go on under another job's receipt, or that of a later attempt.
+fn still_ours(target: &Target) -> Result<()> {
+    match Receipt::read(&target.receipt()) {
+        Ok(other) if other.job != target.job => {
+            // What waits under partial names has no later attempt that could go on from it.
+            target.remove_partials()?;
+            let message = format!("job {} has given the same names meanwhile", other.job);
+            Err(Error::new(ErrorKind::Conflict, "name the package", message)
+                .with_advice("set package_name to another name, or choose another output_dir"))
+        }
+        Ok(other) if other.attempt > target.attempt => Err(lost(target)),
+        _ => Ok(()),
     }
 }
 
@@ -336,6 +355,25 @@ mod tests {
             panic!("it slept")
         };
         assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), given));
+    }
+
+    #[test]
+    fn a_job_that_slept_gives_no_name_that_another_has_given() {
+        let room = room();
+        let others = receipt(1).replace("job-1", "job-2");
+        std::fs::write(room.target.receipt(), &others).unwrap();
+        std::fs::write(room.target.package(), "another's").unwrap();
+        let named = Placed {
+            from: room.target.partial_receipt(),
+            to: room.target.receipt(),
+            before: Before::Nothing,
+        };
+        let Err(Refused::Lost(error)) = name_the_rest(&room.target, true, named, true) else {
+            panic!("it slept")
+        };
+        assert_eq!(error.to_string(), "name the package: job job-2 has given the same names meanwhile");
+        assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("another's".into(), others));
+        assert_eq!(room.names(), 2, "nothing of its own is left");
     }
 
     #[test]

@@ -181,7 +181,12 @@ impl Names {
         let failed = |error: Errno| Error::io(operation(), error.into());
         let refused = |message: String| Err(Error::new(ErrorKind::Conflict, operation(), message));
         // Nobody gives names in this directory meanwhile.
-        let _lock = crate::names::lock(directory)?;
+        let Some(_lock) = crate::names::lock(directory)? else {
+            let message = "another process is giving names in this directory and does not end";
+            return Err(Error::new(ErrorKind::Unavailable, operation(), message).with_advice(
+                "it will be tried again; see whether a daemon that writes there is stopped or hangs",
+            ));
+        };
         match Receipt::read(&directory.join(self.receipt())) {
             Ok(receipt) if receipt.job == self.job => {
                 for (name, wanted) in self.moves() {

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 4;
 /// Jobs of one request.
 const BATCH: usize = 100;
 
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn simulator(jobs: usize) -> VsimBuilder {
     let names = (0..jobs).map(vm).chain((0..SCHEDULES).map(schedule));
@@ -86,9 +86,16 @@ impl Estate {
     async fn stopped_with_jobs(&self, daemon: &Daemon, owner: &str) -> BTreeSet<String> {
         loop {
             daemon.signal(Signal::STOP);
-            // What it had sent is done.
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let in_hand = self.in_hand(owner);
+            let mut in_hand = self.in_hand(owner);
+            // What it had sent is being done.
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                let still = self.in_hand(owner);
+                if still == in_hand {
+                    break;
+                }
+                in_hand = still;
+            }
             if in_hand.len() > 1 {
                 return in_hand;
             }
