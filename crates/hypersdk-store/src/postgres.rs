@@ -6,8 +6,9 @@
 //! never learn of number 6, which another transaction commits a moment later. So a
 //! [transaction](transaction::Transaction) collects its events, and just before it commits it takes one advisory
 //! lock, which all daemons share, inserts them and commits; PostgreSQL lets go of the lock only after the rows are
-//! visible. Numbers therefore become visible in their order. The lock is the last one that a transaction takes
-//! and is held for two statements, so it neither waits for rows nor makes a circle with those who do.
+//! visible. Numbers therefore become visible in their order. The lock is the last one that a transaction takes,
+//! so it neither waits for rows nor makes a circle with those who do. The lock, the insertion and the commit are
+//! one message, so a daemon that is put to sleep never sleeps with the lock in its hand.
 //!
 //! # Time
 //! Claims lapse by comparing instants that different machines wrote. All of them are the

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hypersdk_core::{EventKind, Job, JobId, JobStatus, Result, Seq};
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 use super::error::{failed, is_unique_violation};
 use super::news::CHANNEL;
@@ -36,16 +37,22 @@ const LOG_LOCK: i64 = 0x6879_7065_7273_646b;
 pub(super) struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     events: Vec<NewEvent>,
-    /// By how much the number of jobs in a state changes.
     counts: BTreeMap<&'static str, i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct NewEvent {
     time: i64,
-    kind: EventKind,
+    kind: &'static str,
     job: Option<String>,
     data: String,
+}
+
+/// By how much the number of jobs in a state changes.
+#[derive(Debug, Serialize)]
+struct Count<'a> {
+    status: &'a str,
+    change: i64,
 }
 
 impl Transaction {
@@ -105,7 +112,7 @@ impl Transaction {
     ) -> Result<()> {
         self.events.push(NewEvent {
             time: time.timestamp_micros(),
-            kind,
+            kind: kind.as_str(),
             job: job.map(JobId::to_string),
             data: to_json("data", data)?,
         });
@@ -113,50 +120,62 @@ impl Transaction {
     }
 
     /// Inserts the events and commits. Returns the position of the last of them.
+    ///
+    /// All that is one message: whoever has the log's lock waits for nobody but the server. A process that is put to
+    /// sleep at any moment may leave rows locked, but never the log.
     pub(super) async fn commit(mut self) -> Result<Option<Seq>> {
-        let newest = self.write_events().await?;
-        self.inner.commit().await.map_err(|error| failed("commit", &error))?;
-        Ok(newest)
-    }
-
-    async fn write_events(&mut self) -> Result<Option<Seq>> {
         self.counts.retain(|_, change| *change != 0);
         if self.events.is_empty() && self.counts.is_empty() {
+            self.inner.commit().await.map_err(|error| failed("commit", &error))?;
             return Ok(None);
         }
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(LOG_LOCK)
-            .execute(&mut *self.inner)
-            .await
-            .map_err(|error| failed("lock the log", &error))?;
-        // A statement of its own, as it must see what the lock's last holder has written.
-        let (statuses, changes): (Vec<&str>, Vec<i64>) = std::mem::take(&mut self.counts).into_iter().unzip();
-        let events = std::mem::take(&mut self.events);
-        let newest: Option<i64> = sqlx::query_scalar(
-            "WITH counted AS (
+        let events = literal(&self.events)?;
+        let counts: Vec<_> =
+            self.counts.iter().map(|(status, change)| Count { status, change: *change }).collect();
+        let counts = literal(&counts)?;
+        // Statements of their own, as those after the lock must see what its last holder has written. The empty
+        // transaction that follows ends when `inner` is dropped.
+        let statements = format!(
+            "SELECT pg_advisory_xact_lock({LOG_LOCK});
+             WITH counted AS (
                  UPDATE job_counts SET jobs = job_counts.jobs + new.change
-                 FROM unnest($1::text[], $2::bigint[]) AS new (status, change)
+                 FROM json_to_recordset({counts}) AS new (status text, change bigint)
                  WHERE job_counts.status = new.status
              ), appended AS (
                  INSERT INTO events (time, kind, job, data)
-                 SELECT time, kind, job, data
-                 FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
-                     AS new (time, kind, job, data, place)
+                 SELECT (event->>'time')::bigint, event->>'kind', event->>'job', event->>'data'
+                 FROM json_array_elements({events}) WITH ORDINALITY AS new (event, place)
                  ORDER BY place
                  RETURNING seq
              ), newest AS (SELECT max(seq) AS seq FROM appended)
-             SELECT seq FROM newest, LATERAL (SELECT pg_notify($7, seq::text) WHERE seq IS NOT NULL) AS told",
-        )
-        .bind(statuses)
-        .bind(changes)
-        .bind(events.iter().map(|event| event.time).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.job.as_deref()).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.data.as_str()).collect::<Vec<_>>())
-        .bind(CHANNEL)
-        .fetch_optional(&mut *self.inner)
-        .await
-        .map_err(|error| failed("append events", &error))?;
-        Ok(newest.map(Seq))
+             SELECT seq FROM newest, LATERAL (SELECT pg_notify('{CHANNEL}', seq::text) WHERE seq IS NOT NULL) AS told;
+             COMMIT AND CHAIN"
+        );
+        let rows = sqlx::raw_sql(AssertSqlSafe(statements))
+            .fetch_all(&mut *self.inner)
+            .await
+            .map_err(|error| failed("append events and commit", &error))?;
+        Ok(rows.iter().find_map(|row| row.try_get("seq").ok()).map(Seq))
+    }
+}
+
+/// A value as a literal of type `json`. No dollar sign is left in it, so nothing in it can end the literal.
+fn literal(value: &impl Serialize) -> Result<String> {
+    let json = to_json("events", value)?.replace('$', r"\u0024");
+    Ok(format!("$json${json}$json$::json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_literal_ends_it() {
+        let literal = literal(&["$json$; DROP TABLE jobs; --", "it's", "\\"]).unwrap();
+        let inner =
+            literal.strip_prefix("$json$").and_then(|rest| rest.strip_suffix("$json$::json")).unwrap();
+        assert!(!inner.contains('$'), "{inner}");
+        let read: Vec<String> = serde_json::from_str(inner).unwrap();
+        assert_eq!(read, ["$json$; DROP TABLE jobs; --", "it's", "\\"]);
     }
 }
