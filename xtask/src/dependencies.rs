@@ -60,6 +60,23 @@ pub(crate) fn metadata() -> Result<BTreeMap<Part, Value>> {
         .collect())
 }
 
+/// The libraries under crates/, by name.
+pub(crate) fn workspace_libraries() -> Result<Vec<String>> {
+    let ours = |package: &Value| {
+        let path = package["manifest_path"].as_str().unwrap_or_default();
+        package["source"].is_null() && path.contains("/crates/")
+    };
+    let is_library = |package: &Value| {
+        let targets = package["targets"].as_array().into_iter().flatten();
+        targets.flat_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "lib")
+    };
+    let packages = metadata()?.into_iter();
+    Ok(packages
+        .filter(|(_, package)| ours(package) && is_library(package))
+        .map(|(part, _)| part.name)
+        .collect())
+}
+
 fn output(arguments: &[&str]) -> Result<String> {
     let output = cargo().args(arguments).current_dir(ROOT).output().context("start cargo")?;
     if !output.status.success() {
@@ -71,6 +88,13 @@ fn output(arguments: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_libraries_are_those_that_programs_embed() {
+        let libraries = workspace_libraries().unwrap();
+        assert!(libraries.contains(&"hypersdk-core".to_owned()), "{libraries:?}");
+        assert!(!libraries.contains(&"hypersdk-tests".to_owned()), "{libraries:?}");
+    }
 
     #[test]
     fn a_tree_is_read_as_who_uses_what() {

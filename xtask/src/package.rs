@@ -20,7 +20,7 @@ const RPM: (&str, &str) = ("cargo-generate-rpm", "0.21.1");
 const SHELLS: [(&str, &str, &str); 3] = [("bash", "", ""), ("zsh", "_", ""), ("fish", "", ".fish")];
 
 /// What every package must hold, whatever its kind.
-const CONTENTS: [&str; 10] = [
+const CONTENTS: [&str; 11] = [
     "/usr/bin/hypervisord",
     "/usr/bin/hyperctl",
     "/usr/lib/systemd/system/hypervisord.service",
@@ -29,6 +29,7 @@ const CONTENTS: [&str; 10] = [
     "/etc/hypersdk/hypersdk.yaml",
     "/etc/logrotate.d/hypersdk",
     "/usr/share/doc/hypersdk/config.example.yaml",
+    "/usr/share/doc/hypersdk/config.schema.json",
     "/usr/share/doc/hypersdk/hypersdk.cdx.json",
     "/usr/share/bash-completion/completions/hyperctl",
 ];

@@ -141,27 +141,32 @@ impl Target {
         self.directory.join(format!("{}.{what}@{}@{}.partial", self.name, self.job, self.attempt))
     }
 
-    /// The attempt of this job that left `name` unfinished, if one did.
-    fn left_by(&self, name: &str) -> Option<u32> {
-        let mut parts = name.splitn(3, '@').skip(1);
-        let (job, rest) = (parts.next()?, parts.next()?);
-        let (attempt, _) = rest.split_once(".partial")?;
-        if job == self.job.as_str() { attempt.parse().ok() } else { None }
-    }
-
     /// Removes whatever this attempt and earlier ones of its job left unfinished in the directory, under any package
     /// name, but for what the job has to remember.
     pub(crate) fn remove_partials(&self) -> Result<()> {
-        let read = |error| Error::io(format!("read directory {}", self.directory.display()), error);
-        for entry in std::fs::read_dir(&self.directory).map_err(read)? {
-            let entry = entry.map_err(read)?;
-            let left_by = entry.file_name().to_str().and_then(|name| self.left_by(name));
-            if left_by.is_some_and(|attempt| attempt <= self.attempt) {
-                remove(&out_of_reach(entry.path())?)?;
-            }
-        }
-        Ok(())
+        remove_partials(&self.directory, &self.job, self.attempt)
     }
+}
+
+/// Removes what the attempts of a job up to `last` left unfinished in a directory.
+pub(crate) fn remove_partials(directory: &Path, job: &JobId, last: u32) -> Result<()> {
+    let read = |error| Error::io(format!("read directory {}", directory.display()), error);
+    for entry in std::fs::read_dir(directory).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let left_by = entry.file_name().to_str().and_then(|name| left_by(job, name));
+        if left_by.is_some_and(|attempt| attempt <= last) {
+            remove(&out_of_reach(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The attempt of the job that left `name` unfinished, if one did.
+fn left_by(job: &JobId, name: &str) -> Option<u32> {
+    let mut parts = name.splitn(3, '@').skip(1);
+    let (of, rest) = (parts.next()?, parts.next()?);
+    let (attempt, _) = rest.split_once(".partial")?;
+    if of == job.as_str() { attempt.parse().ok() } else { None }
 }
 
 /// Takes a directory's name away, so that a later attempt which makes it its own has either all of it or nothing.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hypersdk_core::{JobContext, JobSpec, Outcome, ProviderRegistry, Result, Runner};
+use hypersdk_core::{ErrorKind, JobContext, JobId, JobSpec, Outcome, ProviderRegistry, Result, Runner};
 
+use crate::blocking::blocking;
 use crate::exporter::{ExportConfig, Exporter};
 use crate::limits::Limits;
+use crate::plan;
 
 /// Runs export jobs: finds the VM, opens the export, writes and checks the package, gives it its name.
 #[derive(Debug)]
@@ -32,5 +34,14 @@ impl Runner for ExportRunner {
     async fn run(&self, spec: &JobSpec, context: JobContext) -> Result<Outcome> {
         let provider = self.registry.get(spec.provider.as_ref())?;
         self.exporter.export(&provider, spec, &context).await
+    }
+
+    async fn discard(&self, spec: &JobSpec, job: &JobId, attempts: u32) -> Result<()> {
+        let (directory, job) = (spec.output_dir.clone(), job.clone());
+        blocking("clean up", move || match plan::remove_partials(&directory, &job, attempts) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
+        .await
     }
 }

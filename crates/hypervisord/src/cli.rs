@@ -141,7 +141,7 @@ pub enum Command {
     /// Compare the fingerprint with what the server itself shows: on its console, or with
     /// `openssl x509 -noout -fingerprint -sha256` there. Nothing is sent to the server.
     Trust {
-        /// The server: NAME, NAME:PORT, or [IPV6]:PORT.
+        /// The server: NAME, NAME:PORT, or `[IPV6]:PORT`.
         host: String,
         /// Record it without asking.
         #[arg(long)]

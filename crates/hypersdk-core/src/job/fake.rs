@@ -44,6 +44,7 @@ struct State {
     running: usize,
     peak: usize,
     released: bool,
+    discarded: Vec<(JobId, u32)>,
 }
 
 impl FakeRunner {
@@ -61,6 +62,13 @@ impl FakeRunner {
     pub async fn until_started(&self, count: usize) {
         let mut state = self.state.subscribe();
         state.wait_for(|state| state.started.len() >= count).await.expect("the sender is in self");
+    }
+
+    /// Waits until `count` jobs have been discarded, and gives them with their attempts.
+    pub async fn discarded(&self, count: usize) -> Vec<(JobId, u32)> {
+        let mut state = self.state.subscribe();
+        let enough = state.wait_for(|state| state.discarded.len() >= count).await;
+        enough.expect("the sender is in self").discarded.clone()
     }
 
     /// The most runs there ever were at one time.
@@ -130,6 +138,11 @@ impl Runner for FakeRunner {
             checksum: String::new(),
             warnings: Vec::new(),
         })
+    }
+
+    async fn discard(&self, _: &JobSpec, job: &JobId, attempts: u32) -> Result<()> {
+        self.state.send_modify(|state| state.discarded.push((job.clone(), attempts)));
+        Ok(())
     }
 }
 

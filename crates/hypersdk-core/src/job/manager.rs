@@ -219,12 +219,16 @@ impl JobManager {
     /// `NotFound` for an unknown job.
     pub async fn cancel(&self, id: &JobId) -> Result<CancelOutcome> {
         let outcome = self.inner.store.cancel(id).await?;
-        if outcome == CancelOutcome::Requested {
-            // A claim that was just made is not yet in the map.
-            drop(self.inner.claiming.lock().await);
-            if let Some(running) = self.inner.running().get(id) {
-                running.stop(Stop::User);
+        match outcome {
+            CancelOutcome::Requested => {
+                // A claim that was just made is not yet in the map.
+                drop(self.inner.claiming.lock().await);
+                if let Some(running) = self.inner.running().get(id) {
+                    running.stop(Stop::User);
+                }
             }
+            CancelOutcome::Cancelled => attempt::discard(&self.inner, id.clone()),
+            CancelOutcome::AlreadyEnded(_) => {}
         }
         Ok(outcome)
     }
@@ -337,11 +341,12 @@ impl Inner {
     }
 
     /// Takes back what its owners no longer run; with `everything`, whatever is not this owner's.
-    async fn recover(&self, everything: bool) -> Result<()> {
+    async fn recover(self: &Arc<Self>, everything: bool) -> Result<()> {
         let silence = if everything { Duration::ZERO } else { self.config.silence };
         let taken_back = self.store.recover(&self.owner, silence).await?;
         for id in &taken_back {
             tracing::warn!(job = %id, "the process that ran this job is gone; the job was taken back");
+            attempt::discard(self, id.clone());
         }
         if !taken_back.is_empty() {
             self.wake.notify_one();

@@ -23,6 +23,16 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     /// Whatever went wrong; the manager tries again if the error is retryable. When `context.cancel` fires,
     /// returns within a second with an error of kind `Cancelled`, everything at the source released.
     async fn run(&self, spec: &JobSpec, context: JobContext) -> Result<Outcome>;
+
+    /// Removes what the `attempts` of a job have left for the next one, which will not come: the job was cancelled
+    /// while none was running. Does nothing unless implemented.
+    ///
+    /// # Errors
+    /// Something is still there; the manager logs it and does not ask again.
+    async fn discard(&self, spec: &JobSpec, job: &JobId, attempts: u32) -> Result<()> {
+        let _ = (spec, job, attempts);
+        Ok(())
+    }
 }
 
 /// Proves that a job is still its owner's.

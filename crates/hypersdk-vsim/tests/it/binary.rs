@@ -26,3 +26,13 @@ async fn the_binary_prints_its_addresses_first_and_stops_when_told() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     assert!(vsim.wait().await.unwrap().success());
 }
+
+#[tokio::test]
+async fn its_help_says_what_it_prints() {
+    for flag in ["--help", "-h"] {
+        let told = Command::new(env!("CARGO_BIN_EXE_vsim")).arg(flag).output().await.unwrap();
+        let text = String::from_utf8(told.stdout).unwrap();
+        assert!(told.status.success() && text.contains("Usage: vsim"), "{text}");
+        assert_eq!(text.contains("GOVC_URL="), flag == "--help", "{text}");
+    }
+}

@@ -113,3 +113,28 @@ async fn a_job_whose_snapshot_is_gone_starts_over() {
     assert_eq!(world.sim.log().calls("CreateSnapshot_Task"), 2);
     world.stop_after_a_kill().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_for_the_next_attempt_goes_when_the_job_is_cancelled_before_it() {
+    let world = World::over(simulator(PowerState::Off), |config| config).await;
+    let cut = FaultKind::CutAfter { bytes: MIB };
+    world.sim.add_fault(FaultRule::stream(cut).file("disk-1.vmdk").always());
+    let job = json!({
+        "vm_path": "/DC0/vm/big",
+        "output_dir": world.out(),
+        "keep_partial": true,
+        "retry_delay": "1h",
+    });
+    let id = world.client().submit(&job).await;
+    let failed = |job: &Value| job["status"] == "pending" && job["error"].is_string();
+    world.client().wait_for(&id, failed).await;
+    assert!(names(&world.out()).iter().any(|name| name.ends_with(".partial")), "{:?}", names(&world.out()));
+    let (status, answer) = world.client().post("/jobs/cancel", &json!({ "job_ids": [id] })).await;
+    assert_eq!(status, 200, "{answer}");
+    let begun = std::time::Instant::now();
+    while !names(&world.out()).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", names(&world.out()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.stop_clean().await;
+}

@@ -12,6 +12,7 @@ use super::claim::Held;
 use super::retry::Limits;
 use super::{Inner, STOP_PATIENCE, logbook, retry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::JobId;
 use crate::job::seat::Seat;
 use crate::job::{Claim, Job, JobContext, JobStatus, LogLevel, LogLine, Outcome, RunProgress, Settled};
 use crate::progress::{Phase, Progress};
@@ -106,6 +107,24 @@ pub(super) fn spawn(inner: &Arc<Inner>, claim: Claim, seat: Seat) {
         }
         drop(seat);
         leave(&inner, &job, ended);
+    });
+}
+
+/// Has what earlier attempts have left removed, if the job was cancelled between two. Goes on by itself.
+pub(super) fn discard(inner: &Arc<Inner>, id: JobId) {
+    let owned = Arc::clone(inner);
+    inner.work.spawn(async move {
+        let discard = async {
+            match owned.store.get(&id).await? {
+                Some(job) if job.status == JobStatus::Cancelled && job.attempt > 0 => {
+                    owned.runner.discard(&job.spec, &job.id, job.attempt).await
+                }
+                _ => Ok(()),
+            }
+        };
+        if let Err(error) = discard.await {
+            tracing::warn!(job = %id, error = %error.chain(), "what a cancelled job left is still there");
+        }
     });
 }
 

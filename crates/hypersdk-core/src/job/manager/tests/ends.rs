@@ -32,6 +32,21 @@ async fn a_job_that_waits_for_its_turn_is_cancelled_unrun() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_job_left_that_is_cancelled_between_two_attempts_is_discarded() {
+    let config = JobManagerConfig { max_concurrent: 1, ..config() };
+    let bench = Bench::with([FakeRun::Fail(ErrorKind::Unavailable), FakeRun::Hold], config).await;
+    let failing = bench.submit("failing").await;
+    bench.runner.until_started(1).await;
+    bench.until(&failing, JobStatus::Pending).await;
+    bench.submit("holding").await;
+    bench.runner.until_started(2).await;
+    let waiting = bench.submit("waiting").await;
+    assert_eq!(bench.manager.cancel(&waiting).await.unwrap(), CancelOutcome::Cancelled);
+    assert_eq!(bench.manager.cancel(&failing).await.unwrap(), CancelOutcome::Cancelled);
+    assert_eq!(bench.runner.discarded(1).await, [(failing, 1)], "the other has left nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_runner_that_panics_fails_its_job_alone() {
     let bench = Bench::new([FakeRun::Panic]).await;
     let id = bench.submit("a").await;
