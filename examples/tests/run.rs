@@ -198,7 +198,10 @@ fn progress_in_terminal_prints_plain_lines_into_a_pipe() {
     assert!(output.status.success(), "{printed}\n{lines}");
     assert!(printed.ends_with("db01.ova\n") && printed.lines().count() == 1, "{printed}");
     assert!(!lines.contains(['\u{1b}', '\r']), "{lines:?}");
-    assert!(lines.contains("Exporting ") && lines.contains("MiB/s"), "{lines}");
+    // How many there are is the machine's affair.
+    let told: Vec<&str> = lines.lines().filter(|line| !line.is_empty()).collect();
+    assert!(!told.is_empty(), "{lines}");
+    assert!(told.iter().all(|line| line.contains(" % ") && line.ends_with("B/s")), "{lines}");
 }
 
 #[test]
@@ -222,7 +225,7 @@ fn progress_in_terminal_draws_a_bar_for_each_disk_on_a_terminal() {
     for disk in ["db01-disk-0.vmdk", "db01-disk-1.vmdk"] {
         assert!(screen.contains(&format!("{disk}     [")), "{screen:?}");
     }
-    assert!(screen.contains("=>") && screen.contains('\u{1b}') && screen.contains(" % "), "{screen:?}");
+    assert!(screen.contains('\u{1b}') && screen.contains(" % "), "{screen:?}");
     assert!(screen.trim_end().ends_with("db01.ova"), "the path stands below: {screen:?}");
 }
 
