@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{apt_get, directory, on_path};
-use crate::{cargo, run};
+use crate::run;
 
 /// Installs the Debian packages of the programs that are missing.
 pub(crate) fn debian(programs: &[(&str, &str)]) -> Result<()> {
@@ -26,12 +26,14 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     if on_path(name) {
         return Ok(PathBuf::from(name));
     }
-    // Built by the machine's default toolchain: tools follow the newest, this workspace does not.
-    run(cargo()
+    // Built by the machine's default toolchain: tools follow the newest, this workspace does not. The cargo on the
+    // path says to all it starts which that is; the one that runs this would leave it to files in their directories.
+    run(Command::new("cargo")
         .args(["install", "--locked", "--root"])
         .arg(&root)
         .args([name, "--version", version])
         .current_dir(std::env::temp_dir())
+        .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
         .env_remove("CARGO_TARGET_DIR"))?;
     Ok(binary)
