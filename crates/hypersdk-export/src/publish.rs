@@ -27,7 +27,8 @@ use crate::receipt::Receipt;
 pub(crate) enum Refused {
     /// One of them is taken, or the file system failed; all are as they were before.
     AsBefore(Error),
-    /// A later attempt of the job has gone on from the receipt; nothing here is this one's to change.
+    /// A later attempt of the job has gone on from the receipt, or another job has the names; nothing under them is
+    /// this attempt's to change.
     Lost(Error),
 }
 
@@ -265,6 +266,12 @@ mod tests {
             std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
         }
 
+        /// As a process does that slept since it had named the receipt.
+        fn go_on_after_the_receipt(&self) -> Result<(), Refused> {
+            let (from, to) = (self.target.partial_receipt(), self.target.receipt());
+            name_the_rest(&self.target, true, Placed { from, to, before: Before::Nothing }, true)
+        }
+
         fn names(&self) -> usize {
             std::fs::read_dir(self.directory.path()).unwrap().count()
         }
@@ -346,14 +353,7 @@ mod tests {
         let given = receipt(2);
         std::fs::write(room.target.receipt(), &given).unwrap();
         std::fs::remove_file(room.target.partial_package()).unwrap();
-        let named = Placed {
-            from: room.target.partial_receipt(),
-            to: room.target.receipt(),
-            before: Before::Nothing,
-        };
-        let Err(Refused::Lost(_)) = name_the_rest(&room.target, true, named, true) else {
-            panic!("it slept")
-        };
+        let Err(Refused::Lost(_)) = room.go_on_after_the_receipt() else { panic!("it slept") };
         assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("later".into(), given));
     }
 
@@ -363,14 +363,7 @@ mod tests {
         let others = receipt(1).replace("job-1", "job-2");
         std::fs::write(room.target.receipt(), &others).unwrap();
         std::fs::write(room.target.package(), "another's").unwrap();
-        let named = Placed {
-            from: room.target.partial_receipt(),
-            to: room.target.receipt(),
-            before: Before::Nothing,
-        };
-        let Err(Refused::Lost(error)) = name_the_rest(&room.target, true, named, true) else {
-            panic!("it slept")
-        };
+        let Err(Refused::Lost(error)) = room.go_on_after_the_receipt() else { panic!("it slept") };
         assert_eq!(error.to_string(), "name the package: job job-2 has given the same names meanwhile");
         assert_eq!((room.content("web.ova"), room.content("web.receipt.json")), ("another's".into(), others));
         assert_eq!(room.names(), 2, "nothing of its own is left");
